@@ -1,0 +1,102 @@
+"""Every error a person or a client can meet: what happened, why, and what to do, under one stable code."""
+
+from collections.abc import Mapping
+
+
+class ExeclaveServerError(Exception):
+    """Root of the tree. `code` is stable and documented; the text says what, why and what to do."""
+
+    code = "INTERNAL"
+    status = 500
+
+    def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
+        if not message.strip():
+            raise ValueError("an error must say what happened")
+        super().__init__(message)
+        self.message = message
+        self.fields = dict(fields or {})
+
+
+class BadRequestError(ExeclaveServerError):
+    """The request cannot be understood as it stands."""
+
+    code = "BAD_REQUEST"
+    status = 400
+
+
+class ValidationFailedError(BadRequestError):
+    """The request is well formed but some of its values are not; `fields` names them."""
+
+    code = "VALIDATION_ERROR"
+
+
+class PayloadTooLargeError(ExeclaveServerError):
+    """The body is over the documented limit."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+
+class UnauthorizedError(ExeclaveServerError):
+    """No valid API key came with the request."""
+
+    code = "INVALID_API_KEY"
+    status = 401
+
+
+class RevokedKeyError(UnauthorizedError):
+    """The API key was issued by this server and revoked since."""
+
+    code = "API_KEY_REVOKED"
+
+
+class BadSignatureError(UnauthorizedError):
+    """The request carries an HMAC signature that does not verify."""
+
+    code = "INVALID_SIGNATURE"
+
+
+class ForbiddenError(ExeclaveServerError):
+    """The API key is valid but its role does not allow this."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class NotFoundError(ExeclaveServerError):
+    """There is nothing here by that name in this organization."""
+
+    code = "NOT_FOUND"
+    status = 404
+
+
+class ConflictError(ExeclaveServerError):
+    """The request contradicts the present state."""
+
+    code = "CONFLICT"
+    status = 409
+
+
+class UnavailableError(ExeclaveServerError):
+    """The server cannot commit right now; the same request may succeed later."""
+
+    code = "UNAVAILABLE"
+    status = 503
+
+
+class SettingsError(ExeclaveServerError):
+    """A setting is unknown, missing or wrong; the text names it."""
+
+    code = "BAD_SETTING"
+
+
+class DataDirError(ExeclaveServerError):
+    """The data directory is missing, unreadable, in use, or of another version."""
+
+    code = "DATA_DIR"
+
+
+class SecretError(ExeclaveServerError):
+    """A sealed secret or its key-encryption key cannot be opened."""
+
+    code = "SECRET"
