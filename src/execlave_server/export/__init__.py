@@ -1,0 +1,1 @@
+"""Delivery: a process of its own that sends committed batches to Datadog and writes down what became of each."""

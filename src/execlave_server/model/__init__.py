@@ -1,0 +1,1 @@
+"""The words of the product as types: agents, traces, keys, decisions, destinations."""

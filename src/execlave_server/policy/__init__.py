@@ -1,0 +1,1 @@
+"""What may run: pure functions from facts to violations."""

@@ -1,0 +1,1 @@
+"""Where everything is kept: one narrow protocol, named SQL statements, and an engine for each database."""

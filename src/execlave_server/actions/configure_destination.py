@@ -1,0 +1,174 @@
+"""Add and change a Datadog Logs destination; nothing is enabled whose connection has not passed its test."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from execlave_server.actions.services import Services
+from execlave_server.datadog.sites import parse_site
+from execlave_server.datadog.tags import normalize_tags, validate_service
+from execlave_server.errors import ConflictError, NotFoundError, ValidationFailedError
+from execlave_server.model.destinations import Connection, Destination, DestinationState
+from execlave_server.model.secret import Secret
+from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Write, find_one
+from execlave_server.vault.envelope import api_key_of
+
+NAME_CHARS_MAX = 100
+KEY_CHARS_MAX = 200
+
+
+class Wanted(Struct, frozen=True):
+    """What a person asks of a destination; None leaves it as it is."""
+
+    name: str | None = None
+    site: str | None = None
+    api_key: Secret | None = None
+    service: str | None = None
+    ddtags: str | None = None
+
+
+async def add_destination(services: Services, organization_id: str, organization: int, wanted: Wanted) -> Destination:
+    """A new draft. Raises ValidationFailedError naming the field, ConflictError when the name is taken."""
+    if wanted.site is None or wanted.api_key is None:
+        missing = {
+            field: "is required"
+            for field, value in (("site", wanted.site), ("apiKey", wanted.api_key))
+            if value is None
+        }
+        raise ValidationFailedError(f"A Datadog destination needs {' and '.join(missing)}.", fields=missing)
+    name = _check_name(wanted.name or "Datadog")
+    taken: Parameters = {"organization": organization, "name": name}
+    if await services.store.rows("find_destination_named", taken):
+        raise ConflictError(f"There is a destination named {name!r} already. Change that one, or choose another name.")
+    destination_id = f"dst_{services.clock.uuid().replace('-', '')}"
+    connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
+    row: Parameters = {
+        "id": destination_id,
+        "organization": organization,
+        "name": name,
+        "site": connection.site,
+        "sealed_key": connection.sealed_key,
+        "key_hint": connection.key_hint,
+        "service": validate_service(wanted.service or "execlave"),
+        "ddtags": normalize_tags(wanted.ddtags or "").text,
+        "now_us": services.clock.now_us(),
+    }
+    await services.store.commit(Write(calls=[Call("insert_destination", row)]))
+    return await get_destination(services, organization, destination_id)
+
+
+async def change_destination(services: Services, organization: int, destination_id: str, wanted: Wanted) -> Destination:
+    """Change a destination.
+
+    Name, service and tags hold at once. A new site or key replaces a draft's; for a destination that delivers it
+    becomes the candidate, which takes over when it passes Test connection.
+    """
+    before = await get_destination(services, organization, destination_id)
+    after = replace(
+        before,
+        name=before.name if wanted.name is None else _check_name(wanted.name),
+        service=before.service if wanted.service is None else validate_service(wanted.service or "execlave"),
+        ddtags=before.ddtags if wanted.ddtags is None else normalize_tags(wanted.ddtags).text,
+    )
+    if wanted.site is not None or wanted.api_key is not None:
+        after = _with_connection(services, after, wanted.site, wanted.api_key)
+    return await save_destination(services, before, after)
+
+
+async def enable_destination(services: Services, organization: int, destination_id: str) -> Destination:
+    """From its commit on every batch is queued for it. Raises ConflictError until its connection has passed."""
+    before = await get_destination(services, organization, destination_id)
+    if before.tested_at_us is None:
+        raise ConflictError(
+            f"The destination {before.name!r} has not passed Test connection with its current site and key. "
+            f"Test it first: execlave-server destination test {before.id}"
+        )
+    return await save_destination(services, before, replace(before, state=DestinationState.ENABLED, state_reason=None))
+
+
+async def disable_destination(services: Services, organization: int, destination_id: str) -> Destination:
+    """No further batch is queued for it; what was queued stays and is not sent."""
+    before = await get_destination(services, organization, destination_id)
+    return await save_destination(
+        services, before, replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
+    )
+
+
+async def list_destinations(services: Services, organization: int) -> list[Destination]:
+    """Every destination of an organization."""
+    return await services.store.find(Destination, "list_destinations", {"organization": organization})
+
+
+async def get_destination(services: Services, organization: int, destination_id: str) -> Destination:
+    """One destination. Raises NotFoundError."""
+    wanted: Parameters = {"organization": organization, "id": destination_id}
+    destination = await find_one(services.store, Destination, "find_destination", wanted)
+    if destination is None:
+        raise NotFoundError(f"There is no destination {destination_id} in this organization.")
+    return destination
+
+
+async def save_destination(services: Services, before: Destination, after: Destination) -> Destination:
+    """Write a changed destination. Raises ConflictError when somebody else changed it meanwhile."""
+    identity: Parameters = {"organization": before.organization, "id": before.id}
+    row: Parameters = {
+        **identity,
+        "name": after.name,
+        "service": after.service,
+        "ddtags": after.ddtags,
+        "site": after.site,
+        "sealed_key": after.sealed_key,
+        "key_hint": after.key_hint,
+        "tested_at_us": after.tested_at_us,
+        "candidate_site": after.candidate_site,
+        "candidate_sealed_key": after.candidate_sealed_key,
+        "candidate_key_hint": after.candidate_key_hint,
+        "state": after.state,
+        "state_reason": after.state_reason,
+        "now_us": max(services.clock.now_us(), before.updated_at_us + 1),
+    }
+    unchanged = Check("destination_revision", identity, (before.updated_at_us,))
+    try:
+        await services.store.commit(Write(checks=[unchanged], calls=[Call("update_destination", row)]))
+    except StaleError as error:
+        raise ConflictError(
+            f"The destination {before.name!r} was changed by somebody else meanwhile. Look at it and try again."
+        ) from error
+    return await get_destination(services, before.organization, before.id)
+
+
+def _with_connection(
+    services: Services, destination: Destination, site: str | None, api_key: Secret | None
+) -> Destination:
+    present = destination.candidate or destination.connection
+    if api_key is None:
+        bound_to = api_key_of(destination.organization_id, destination.id)
+        api_key = services.vault.open(present.sealed_key, bound_to=bound_to)
+    new = _connection(services, destination.organization_id, destination.id, site or present.site, api_key)
+    if destination.state.collects:
+        return replace(
+            destination,
+            candidate_site=new.site,
+            candidate_sealed_key=new.sealed_key,
+            candidate_key_hint=new.key_hint,
+        )
+    return replace(destination, site=new.site, sealed_key=new.sealed_key, key_hint=new.key_hint, tested_at_us=None)
+
+
+def _connection(
+    services: Services, organization_id: str, destination_id: str, site: str, api_key: Secret
+) -> Connection:
+    known_site = parse_site(site, sandbox=bool(services.settings.datadog_sandbox_url))
+    key = Secret(api_key.reveal().strip())
+    if not key.reveal().isascii() or not 1 <= len(key.reveal()) <= KEY_CHARS_MAX or not key.reveal().isprintable():
+        text = "The API key is not one Datadog issues: copy it from Organization Settings -> API Keys."
+        raise ValidationFailedError(text, fields={"apiKey": "must be 1 to 200 printable ASCII characters"})
+    sealed = services.vault.seal(key, bound_to=api_key_of(organization_id, destination_id))
+    return Connection(known_site, sealed, key.last_four)
+
+
+def _check_name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_CHARS_MAX or not name.isprintable():
+        text = f"A destination's name has 1 to {NAME_CHARS_MAX} printable characters."
+        raise ValidationFailedError(text, fields={"name": text})
+    return name

@@ -1,0 +1,89 @@
+"""Before an agent acts: decide, record the decision, answer."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from execlave_server.actions.identify_caller import standing_check
+from execlave_server.actions.services import Services
+from execlave_server.errors import UnavailableError
+from execlave_server.model.agents import Agent, resolve_agent
+from execlave_server.model.decisions import Decision, Outcome, Violation
+from execlave_server.model.organizations import ApiKey
+from execlave_server.policy.standing import check_agent, check_key
+from execlave_server.store.protocol import Call, Check, StaleError, Value, Write
+
+DECIDE_AGAIN_MAX = 5  # each time means that the registry changed between reading and committing
+
+
+class EnforceRequest(msgspec.Struct, frozen=True):
+    """What is asked. `action_digest` is the SHA-256 of the canonical action context."""
+
+    agent: str
+    environment: str | None
+    trace_id: str | None
+    action_digest: str
+
+
+async def enforce_policy(services: Services, presented: str, request: EnforceRequest) -> Decision:
+    """Decide, and commit the decision together with the proof that nothing it rests on has changed.
+
+    Raises UnauthorizedError for a key never issued, UnavailableError when the decision cannot be committed.
+    """
+    started_us = services.clock.elapsed_us()
+    for attempt in range(DECIDE_AGAIN_MAX):
+        key = await services.keys.identify(presented, fresh=attempt > 0)
+        named = await services.agents.named(key, [request.agent])
+        agent = resolve_agent(named[request.agent], request.agent, request.environment)
+        violations = tuple(found for found in (check_key(key), check_agent(agent)) if found)
+        decision = _decide(services, violations, request.action_digest)
+        row = _row(services, decision, request, key=key, agent=agent, started_us=started_us)
+        try:
+            await _record(services, row, [standing_check(key)])
+        except StaleError:
+            continue
+        return decision
+    raise UnavailableError("The registry changes faster than a decision can be committed. Try again.")
+
+
+async def refuse_action(services: Services, key: ApiKey, violation: Violation, body_digest: str) -> Decision:
+    """Record that a request which could not be judged was refused."""
+    started_us = services.clock.elapsed_us()
+    decision = _decide(services, (violation,), body_digest)
+    request = EnforceRequest(agent="", environment=None, trace_id=None, action_digest=body_digest)
+    await _record(services, _row(services, decision, request, key=key, agent=None, started_us=started_us), [])
+    return decision
+
+
+def _decide(services: Services, violations: tuple[Violation, ...], action_digest: str) -> Decision:
+    outcome = Outcome.BLOCKED if violations else Outcome.ALLOWED
+    return Decision(f"dec_{services.clock.uuid().replace('-', '')}", outcome, violations, action_digest)
+
+
+def _row(
+    services: Services,
+    decision: Decision,
+    request: EnforceRequest,
+    *,
+    key: ApiKey,
+    agent: Agent | None,
+    started_us: int,
+) -> dict[str, Value]:
+    return {
+        "id": decision.id,
+        "organization": key.organization,
+        "api_key": key.id,
+        "agent": agent.id if agent else None,
+        "agent_reference": request.agent or None,
+        "environment": request.environment,
+        "outcome": decision.outcome,
+        "violations": msgspec.json.encode(decision.violations).decode(),
+        "action_digest": decision.action_digest,
+        "trace_id": request.trace_id,
+        "decided_at_us": services.clock.now_us(),
+        "latency_us": services.clock.elapsed_us() - started_us,
+    }
+
+
+async def _record(services: Services, row: dict[str, Value], checks: Sequence[Check]) -> None:
+    await services.store.commit(Write(checks=checks, calls=[Call("insert_decision", row)]))

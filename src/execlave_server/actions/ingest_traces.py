@@ -1,0 +1,143 @@
+"""Traces in: each becomes a stored trace and the middle of its Datadog log, and all of them one commit."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from execlave_server.actions.estimate_cost import CostEstimator
+from execlave_server.actions.identify_caller import refuse_revoked, standing_check
+from execlave_server.actions.services import Services
+from execlave_server.datadog.logs import Cost, log_middle
+from execlave_server.errors import UnavailableError
+from execlave_server.model.agents import Agent, resolve_agent
+from execlave_server.model.json_bytes import canonical_json
+from execlave_server.model.organizations import ApiKey
+from execlave_server.model.traces import NewTrace, TraceItem, TraceOutcome, key_of, pack_item
+from execlave_server.store.protocol import StaleError, Traces, Write
+
+COMMIT_AGAIN_MAX = 5
+OFF_LOOP_BYTES = 256_000  # preparing more than this would delay the answers of other requests
+
+
+class SentItem(Struct, frozen=True):
+    """One item of a request: its bytes as sent, and what they say."""
+
+    raw: bytes
+    item: TraceItem
+
+
+class RefusalCode(StrEnum):
+    """Why a trace was not stored, in `errors[]`."""
+
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    TRACE_CONFLICT = "TRACE_CONFLICT"
+
+
+class RefusedTrace(Struct, frozen=True, rename={"trace_id": "traceId"}):
+    """A trace that was not stored, and why."""
+
+    trace_id: str
+    code: RefusalCode
+    error: str
+
+
+class IngestResult(Struct, frozen=True):
+    """What became of a request's traces; a duplicate counts as accepted, since it is stored."""
+
+    accepted: int
+    duplicates: int
+    refused: list[RefusedTrace]
+
+
+async def ingest_traces(services: Services, presented: str, items: Sequence[SentItem]) -> IngestResult:
+    """Commit traces with the governance context that is true at the commit.
+
+    Raises UnauthorizedError for a key never issued or revoked, UnavailableError when they cannot be committed.
+    """
+    if not items:
+        refuse_revoked(await services.keys.identify(presented))
+        return IngestResult(0, 0, [])
+    for attempt in range(COMMIT_AGAIN_MAX):
+        key = await services.keys.identify(presented, fresh=attempt > 0)
+        refuse_revoked(key)
+        named = await services.agents.named(key, {sent.item.agent_id or "" for sent in items})
+        traces = await _prepare(services, key, items, named)
+        write = Write(checks=[standing_check(key)], traces=Traces(key.organization, traces))
+        try:
+            written = await services.store.commit(write)
+        except StaleError:
+            continue
+        return _result(traces, written.outcomes)
+    raise UnavailableError("The registry changes faster than traces can be committed. Try again.")
+
+
+async def _prepare(
+    services: Services, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]]
+) -> list[NewTrace]:
+    now_us = services.clock.now_us()
+    if sum(len(sent.raw) for sent in items) > OFF_LOOP_BYTES:
+        return await asyncio.to_thread(_new_traces, services.costs, key, items, named, now_us)
+    return _new_traces(services.costs, key, items, named, now_us)
+
+
+def _new_traces(
+    costs: CostEstimator, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]], now_us: int
+) -> list[NewTrace]:
+    return [_new_trace(costs, key, sent, named[sent.item.agent_id or ""], now_us) for sent in items]
+
+
+def _new_trace(costs: CostEstimator, key: ApiKey, sent: SentItem, named: list[Agent], now_us: int) -> NewTrace:
+    item = sent.item
+    agent = resolve_agent(named, item.agent_id or "", item.environment)
+    span_id = item.given_span_id or hashlib.sha256(canonical_json(sent.raw)).hexdigest()
+    trace_key, span_key = key_of(key.organization_id, item.trace_id), key_of(span_id)
+    log = log_middle(
+        item,
+        organization_id=key.organization_id,
+        span_id=span_id,
+        trace_key=trace_key,
+        span_key=span_key,
+        agent=agent,
+        cost=_cost(costs, item),
+    )
+    return NewTrace(
+        trace_id=item.trace_id,
+        span_id=span_id,
+        trace_key=trace_key,
+        span_key=span_key,
+        status=item.status.code,
+        agent=item.agent_id or "",
+        environment=item.environment or "",
+        span_type=item.given_span_type or "",
+        occurred_at_ms=item.occurred_at_ms(now_us),
+        log=log,
+        item=pack_item(sent.raw),
+    )
+
+
+def _cost(costs: CostEstimator, item: TraceItem) -> Cost | None:
+    reported = item.cost_usd if item.cost_usd is not None else item.estimated_cost_usd
+    if reported is not None:
+        return Cost(reported, "reported")
+    if not item.model_name or (item.prompt_tokens is None and item.completion_tokens is None):
+        return None
+    estimated = costs.estimate(item.model_name, item.prompt_tokens or 0, item.completion_tokens or 0)
+    return None if estimated is None else Cost(estimated, "estimated")
+
+
+def _result(traces: Sequence[NewTrace], outcomes: Sequence[TraceOutcome]) -> IngestResult:
+    conflicts = [
+        RefusedTrace(
+            trace.trace_id,
+            RefusalCode.TRACE_CONFLICT,
+            f"Another trace is stored as {trace.trace_id}, span {trace.span_id}. A stored trace never changes; "
+            "send a correction under a new span id.",
+        )
+        for trace, outcome in zip(traces, outcomes, strict=True)
+        if outcome is TraceOutcome.CONFLICT
+    ]
+    duplicates = sum(outcome is TraceOutcome.DUPLICATE for outcome in outcomes)
+    return IngestResult(len(traces) - len(conflicts), duplicates, conflicts)

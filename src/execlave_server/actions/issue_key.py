@@ -1,0 +1,59 @@
+from execlave_server.actions.services import Services
+from execlave_server.errors import NotFoundError
+from execlave_server.model.keys import compose_key
+from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
+from execlave_server.model.secret import Secret
+from execlave_server.store.protocol import Call, Parameters, Write, integer
+
+
+async def create_organization(services: Services, name: str) -> Organization:
+    """A new tenant. Its id is random, so that it says nothing of how many there are."""
+    organization_id = f"org_{services.clock.uuid().replace('-', '')}"
+    now_us = services.clock.now_us()
+    written = await services.store.commit(
+        Write(calls=[Call("insert_organization", {"id": organization_id, "name": name, "now_us": now_us})])
+    )
+    return Organization(integer(written.rows[0][0][0]), organization_id, name, 1, now_us)
+
+
+async def find_organization(services: Services, organization_id: str | None) -> Organization:
+    """The organization by id, or the first one. Raises NotFoundError with the ids there are."""
+    organizations = await services.store.find(Organization, "list_organizations")
+    for organization in organizations:
+        if organization_id in (None, organization.id):
+            return organization
+    known = ", ".join(organization.id for organization in organizations) or "none"
+    raise NotFoundError(f"There is no organization {organization_id}. Known: {known}.")
+
+
+async def issue_key(
+    services: Services, organization: Organization, *, name: str, environment: KeyEnvironment, role: Role
+) -> tuple[str, Secret]:
+    """A new API key: its id, and the key itself, which is shown once and kept nowhere."""
+    key = Secret(compose_key(environment, services.clock.token()))
+    key_id = f"key_{services.clock.uuid().replace('-', '')}"
+    row: Parameters = {
+        "id": key_id,
+        "organization": organization.number,
+        "name": name,
+        "environment": environment,
+        "role": role,
+        "hash": services.keys.hash(key.reveal()),
+        "hint": key.last_four,
+        "now_us": services.clock.now_us(),
+    }
+    await services.store.commit(Write(calls=[Call("insert_api_key", row)]))
+    return key_id, key
+
+
+async def revoke_key(services: Services, organization: Organization, key_id: str) -> None:
+    """From its commit on, no decision and no trace is accepted under the key. Raises NotFoundError."""
+    row: Parameters = {"organization": organization.number, "id": key_id, "now_us": services.clock.now_us()}
+    written = await services.store.commit(Write(calls=[Call("revoke_api_key", row)]))
+    if not written.rows[0]:
+        raise NotFoundError(f"There is no live API key {key_id} in {organization.id}.")
+
+
+async def list_keys(services: Services, organization: Organization) -> list[ApiKey]:
+    """Every key issued, the revoked ones too."""
+    return await services.store.find(ApiKey, "list_api_keys", {"organization": organization.number})

@@ -1,0 +1,24 @@
+from dataclasses import dataclass
+
+from execlave_server.actions.estimate_cost import CostEstimator
+from execlave_server.actions.identify_caller import KeyRing
+from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.clock import Clock
+from execlave_server.datadog.connection import DatadogConnector
+from execlave_server.settings import Settings
+from execlave_server.store.protocol import Store
+from execlave_server.vault.envelope import Vault
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the actions work with; the composition root makes one for each process."""
+
+    store: Store
+    clock: Clock
+    settings: Settings
+    vault: Vault
+    keys: KeyRing
+    agents: AgentRegistry
+    costs: CostEstimator
+    datadog: DatadogConnector

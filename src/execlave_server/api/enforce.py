@@ -1,0 +1,130 @@
+"""POST /policies/enforce. The answer always governs.
+
+The SDK's framework adapters halt on a 403 with `allowed: false`, and on outages as configured. They log every other
+error as "non-fatal" and run the tool ungoverned, so this endpoint has its own rules: 200, 202, that 403, 401 for a key
+never issued, 503, and nothing else.
+"""
+
+import asyncio
+import hashlib
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Raw, Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from execlave_server.actions.enforce_policy import EnforceRequest, enforce_policy, refuse_action
+from execlave_server.actions.identify_caller import verify_signature
+from execlave_server.actions.services import Services
+from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, decode, read_body, refuse
+from execlave_server.api.exchange import presented_key
+from execlave_server.errors import (
+    BadSignatureError,
+    ExeclaveServerError,
+    PayloadTooLargeError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from execlave_server.model.decisions import Decision, Outcome
+from execlave_server.model.organizations import ApiKey
+from execlave_server.policy.standing import refuse_request
+
+OFF_LOOP_BYTES = 32_000  # reading and digesting more than this leaves the event loop
+_SEALED = ("input", "environment", "metadata", "estimatedCost", "tools")  # what an approval binds, no more
+
+log = structlog.get_logger()
+
+
+class _EnforceBody(Struct, rename="camel"):
+    agent_id: str
+    input: str
+    environment: str | None = None
+    metadata: dict[str, Any] | None = None
+    estimated_cost: int | float | None = None
+    tools: list[str] | None = None
+    tool_descriptors: list[dict[str, Any]] | None = None
+    conversation_history: list[dict[str, Any]] | None = None
+    tool_outputs: list[dict[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.input:
+            raise ValueError("input must not be empty")
+        if not self.agent_id:
+            raise ValueError("agentId must not be empty")
+
+
+async def answer_enforce(services: Services, request: Request) -> Response:
+    """Decide whether an action may run."""
+    try:
+        presented = presented_key(request)
+        key = await services.keys.identify(presented)
+        return await _govern(services, request, presented or "", key)
+    except (UnauthorizedError, UnavailableError) as error:
+        return refuse(error)
+    except ClientDisconnect:
+        raise
+    except Exception as error:
+        log.exception("enforce.unexpected_error", error=str(error))
+        return refuse(UnavailableError("No decision could be made; the server's log has the cause."))
+
+
+async def _govern(services: Services, request: Request, presented: str, key: ApiKey) -> Response:
+    body = b""
+    try:
+        body = await read_body(request, SDK_BODY_BYTES_MAX)
+        headers = request.headers
+        verify_signature(
+            presented,
+            headers.get("x-execlave-timestamp"),
+            headers.get("x-execlave-signature"),
+            body,
+            services.clock.now_us(),
+        )
+        asked = await asyncio.to_thread(_read, body) if len(body) > OFF_LOOP_BYTES else _read(body)
+    except (BadSignatureError, PayloadTooLargeError, _UnreadableError) as error:
+        return await _refuse(services, key, body, error)
+    return _answer(await enforce_policy(services, presented, asked))
+
+
+class _UnreadableError(ExeclaveServerError):
+    """The body does not say what is to be judged."""
+
+    code = "INVALID_REQUEST"
+
+
+def _read(body: bytes) -> EnforceRequest:
+    try:
+        asked = decode(body, _EnforceBody)
+        context = {name: value for name, value in decode(body, dict[str, Raw]).items() if name in _SEALED}
+        digest = hashlib.sha256(_canonical(context)).hexdigest()
+    except (ExeclaveServerError, msgspec.MsgspecError, RecursionError) as error:
+        raise _UnreadableError(str(error) or "The body cannot be read.") from error
+    trace_id = (asked.metadata or {}).get("traceId")
+    return EnforceRequest(
+        agent=asked.agent_id,
+        environment=asked.environment,
+        trace_id=trace_id if isinstance(trace_id, str) else None,
+        action_digest=digest,
+    )
+
+
+def _canonical(context: dict[str, Raw]) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(msgspec.json.encode(context)), order="sorted")
+
+
+async def _refuse(services: Services, key: ApiKey, body: bytes, error: ExeclaveServerError) -> Response:
+    violation = refuse_request(error.code, error.message)
+    try:
+        decision = await refuse_action(services, key, violation, hashlib.sha256(body).hexdigest())
+    except UnavailableError:
+        log.exception("enforce.refusal_not_recorded")  # refusing is the safe answer, recorded or not
+        return answer({"allowed": False, "violations": [violation]}, 403)
+    return _answer(decision)
+
+
+def _answer(decision: Decision) -> Response:
+    if decision.outcome is Outcome.ALLOWED:
+        return answer({"allowed": True, "decisionId": decision.id})
+    return answer({"allowed": False, "violations": decision.violations, "decisionId": decision.id}, 403)

@@ -1,0 +1,71 @@
+"""The body of traces/ingest, item by item: a bad one never fails its batch."""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from execlave_server.actions.ingest_traces import RefusalCode, RefusedTrace, SentItem
+from execlave_server.api.codec import decode
+from execlave_server.errors import BadRequestError
+from execlave_server.model.json_bytes import canonical_json
+from execlave_server.model.traces import ID_CHARS_MAX, TraceItem
+
+ITEMS_MAX = 1_000  # in one request; the SDK sends 100
+TIMESTAMP_MS_MAX = 8_640_000_000_000_000  # as far as JavaScript's dates go
+
+
+class _IngestBody(Struct):
+    traces: list[Raw]
+
+
+class _Name(Struct, rename="camel"):
+    trace_id: object = None
+
+
+_item = msgspec.json.Decoder(TraceItem)
+_name = msgspec.json.Decoder(_Name)
+
+
+def read_items(body: bytes) -> tuple[list[SentItem], list[RefusedTrace]]:
+    """The items that can be stored, and those that cannot, each with its reason.
+
+    Raises BadRequestError when the body as a whole is not `{"traces": [...]}`.
+    """
+    raws = [bytes(raw) for raw in decode(body, _IngestBody).traces]
+    if len(raws) > ITEMS_MAX:
+        raise BadRequestError(f"{len(raws):,} traces in one request; the most is {ITEMS_MAX:,}. Send several requests.")
+    sent: list[SentItem] = []
+    refused: list[RefusedTrace] = []
+    for raw in raws:
+        try:
+            sent.append(_read_item(raw))
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            refused.append(RefusedTrace(_trace_id(raw), RefusalCode.VALIDATION_ERROR, _reason(error)))
+    return sent, refused
+
+
+def _read_item(raw: bytes) -> SentItem:
+    raw.decode()
+    item = _item.decode(raw)
+    if item.given_span_id is None:
+        canonical_json(raw)  # its digest will be the item's identity
+    elif len(item.given_span_id) > ID_CHARS_MAX:
+        raise ValueError(f"metadata.spanId has more than {ID_CHARS_MAX} characters")
+    if abs(item.occurred_at_ms(0)) > TIMESTAMP_MS_MAX:
+        raise ValueError("timestamp is beyond the range of dates")
+    return SentItem(raw, item)
+
+
+def _trace_id(raw: bytes) -> str:
+    try:
+        name = _name.decode(raw).trace_id
+    except (msgspec.MsgspecError, RecursionError):
+        return ""
+    return name[:ID_CHARS_MAX] if isinstance(name, str) else ""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "The trace is nested too deeply."
+    if isinstance(error, UnicodeDecodeError):
+        return "The trace is not UTF-8."
+    return f"The trace is not valid: {error}."

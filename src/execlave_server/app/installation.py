@@ -1,0 +1,170 @@
+"""A data directory: made once by `init`, opened by every command, locked by those who must be alone or counted."""
+
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from execlave_server.actions.estimate_cost import CostEstimator
+from execlave_server.actions.identify_caller import KeyRing
+from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.services import Services
+from execlave_server.clock import Clock
+from execlave_server.datadog.connection import DatadogConnector
+from execlave_server.errors import DataDirError, SecretError
+from execlave_server.model.secret import Secret
+from execlave_server.settings import Settings
+from execlave_server.store.protocol import Call, Store, Write
+from execlave_server.store.sqlite import Durability, SqliteStore, create_database, migrate_database
+from execlave_server.vault.envelope import Vault
+from execlave_server.vault.key_encryption_key import create_key_file, default_key_file, open_key_file
+
+PEPPER = "api_key_pepper"  # the secret under which API keys are hashed
+_PEPPER_BOUND_TO = "installation/apiKeyPepper"
+SERVER_LOCK_WAIT_S = 15.0  # how long a new server waits for the one it replaces to finish
+SERVER_CACHE_KIB = 64_000  # the pages of the newest buckets and lists; a larger cache gained nothing when measured
+WORKER_CACHE_KIB = 4_000  # reads each page once, in order
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the key-encryption key is."""
+    return Path(settings.kek.removeprefix("file:")) if settings.kek else default_key_file(settings.data_dir)
+
+
+async def initialise(settings: Settings, clock: Clock) -> None:
+    """Make the data directory, its key-encryption key and its database.
+
+    Raises DataDirError when there is one already, SecretError when the key file exists.
+    """
+    if settings.database.exists():
+        raise DataDirError(
+            f"{settings.data_dir} is a data directory already. Use it, or choose another with --data-dir."
+        )
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataDirError(f"The data directory {settings.data_dir} cannot be made: {error.strerror}.") from error
+    create_key_file(key_file(settings))
+    try:
+        create_database(settings.database, clock)
+        vault = open_vault(settings)
+        store = open_store(settings, clock, Durability.FULL)
+        try:
+            pepper = vault.seal(Secret(clock.token()), bound_to=_PEPPER_BOUND_TO)
+            calls = [
+                Call("insert_installation", {"id": clock.uuid(), "now_us": clock.now_us()}),
+                Call("insert_secret", {"name": PEPPER, "sealed": pepper}),
+            ]
+            await store.commit(Write(calls=calls))
+        finally:
+            await store.close()
+    except BaseException:
+        key_file(settings).unlink(missing_ok=True)  # nothing is sealed under it yet
+        raise
+
+
+def open_vault(settings: Settings) -> Vault:
+    """The vault under this installation's key-encryption key. Raises SecretError."""
+    path = key_file(settings)
+    if path.resolve().is_relative_to(settings.data_dir.resolve()) and not settings.kek:
+        raise SecretError(f"The key-encryption key {path} is inside the data directory. Keep it apart.")
+    return Vault(open_key_file(path))
+
+
+def open_store(
+    settings: Settings, clock: Clock, durability: Durability, *, checkpoints: bool = False, cache_kib: int = 4_000
+) -> SqliteStore:
+    """The store of an initialised data directory. Raises DataDirError."""
+    _require_database(settings)
+    return SqliteStore(settings.database, clock, durability=durability, checkpoints=checkpoints, cache_kib=cache_kib)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, clock: Clock, *, serving: bool = False) -> AsyncIterator[Services]:
+    """The services of one process, closed at the end. A serving process also keeps the write-ahead log short."""
+    vault = open_vault(settings)
+    cache_kib = SERVER_CACHE_KIB if serving else WORKER_CACHE_KIB
+    store = open_store(settings, clock, Durability.FULL, checkpoints=serving, cache_kib=cache_kib)
+    datadog = DatadogConnector(settings)
+    try:
+        pepper = await _open_pepper(store, vault)
+        yield Services(
+            store=store,
+            clock=clock,
+            settings=settings,
+            vault=vault,
+            keys=KeyRing(store, pepper, clock),
+            agents=AgentRegistry(store),
+            costs=CostEstimator(),
+            datadog=datadog,
+        )
+    finally:
+        await datadog.close()
+        await store.close()
+
+
+async def _open_pepper(store: Store, vault: Vault) -> Secret:
+    rows = await store.rows("find_secret", {"name": PEPPER})
+    if not rows or not isinstance(rows[0][0], bytes):
+        raise DataDirError("The data directory is not fully initialised. Remove it and run `init` again.")
+    return vault.open(rows[0][0], bound_to=_PEPPER_BOUND_TO)
+
+
+@contextmanager
+def only_server(settings: Settings) -> Iterator[None]:
+    """Hold the data directory as its one server. Waits for a predecessor; raises DataDirError when it stays."""
+    deadline = time.monotonic() + SERVER_LOCK_WAIT_S
+    with _lock_file(settings.data_dir / "server.lock") as descriptor:
+        while not _try_lock(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise DataDirError(
+                    f"Another server uses the data directory {settings.data_dir}. Stop it first; two servers share "
+                    "one database only on PostgreSQL."
+                )
+            time.sleep(0.05)
+        yield
+
+
+@contextmanager
+def counted_worker(settings: Settings) -> Iterator[bool]:
+    """Hold the data directory as one of its workers; True for the only one, whom nobody's leases bind."""
+    with _lock_file(settings.data_dir / "worker.lock") as descriptor:
+        alone = _try_lock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield alone
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataDirError(f"The lock file {path} cannot be opened: {error.strerror}.") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def migrate_store(settings: Settings, clock: Clock) -> list[str]:
+    """Bring the database up to date; the names of the migrations applied. Raises DataDirError."""
+    _require_database(settings)
+    return migrate_database(settings.database, clock)
+
+
+def _require_database(settings: Settings) -> None:
+    if not settings.database.exists():
+        raise DataDirError(
+            f"There is no data directory at {settings.data_dir}. "
+            f"Make one: execlave-server init --data-dir {settings.data_dir}"
+        )

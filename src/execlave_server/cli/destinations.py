@@ -1,0 +1,201 @@
+"""Destinations on the command line: what Settings -> Integrations does, for scripts."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from execlave_server.actions.configure_destination import (
+    Wanted,
+    add_destination,
+    disable_destination,
+    enable_destination,
+    list_destinations,
+)
+from execlave_server.actions.issue_key import find_organization
+from execlave_server.actions.services import Services
+from execlave_server.actions.try_destination import try_destination
+from execlave_server.api.admin import destination_view
+from execlave_server.cli.options import (
+    data_dir_option,
+    json_option,
+    org_option,
+    print_json,
+    print_table,
+    settings_of,
+    with_services,
+)
+from execlave_server.datadog.try_connection import ConnectionReport
+from execlave_server.model.destinations import Destination
+from execlave_server.model.secret import Secret
+
+
+@click.group
+def destination() -> None:
+    """Where traces are streamed to."""
+
+
+@destination.group("add")
+def destination_add() -> None:
+    """Add a destination."""
+
+
+@destination_add.command("datadog")
+@data_dir_option
+@org_option
+@click.option("--name", default="Datadog", show_default=True)
+@click.option("--site", required=True, help="The Datadog site, e.g. datadoghq.eu, or the address you log in at.")
+@click.option("--api-key-stdin", is_flag=True, help="Read the Datadog API key from standard input.")
+@click.option("--service", default="execlave", show_default=True, help="The service tag on every log.")
+@click.option("--ddtags", default="", help="Comma-separated tags, e.g. env:production,team:platform.")
+@click.option("--enable", is_flag=True, help="Test the connection, and enable the destination when it passes.")
+@json_option
+def add_datadog(
+    data_dir: Path | None,
+    organization_id: str | None,
+    name: str,
+    site: str,
+    service: str,
+    ddtags: str,
+    *,
+    api_key_stdin: bool,
+    enable: bool,
+    as_json: bool,
+) -> None:
+    """Add a Datadog Logs destination.
+
+    \b
+    Example:
+      printf %s "$DD_API_KEY" | execlave-server destination add datadog \\
+        --site datadoghq.eu --api-key-stdin --ddtags env:production --enable
+    """
+    key = Secret(sys.stdin.readline().strip() if api_key_stdin else click.prompt("Datadog API key", hide_input=True))
+    wanted = Wanted(name=name, site=site, api_key=key, service=service, ddtags=ddtags)
+
+    async def add(services: Services) -> tuple[Destination, ConnectionReport | None]:
+        organization = await find_organization(services, organization_id)
+        added = await add_destination(services, organization.id, organization.number, wanted)
+        if not enable:
+            return added, None
+        tried, report = await try_destination(services, organization.number, added.id)
+        if report.passed:
+            tried = await enable_destination(services, organization.number, added.id)
+        return tried, report
+
+    added, report = with_services(settings_of(data_dir), add)
+    if as_json:
+        print_json({"id": added.id, "state": added.state} | ({"test": _report_view(report)} if report else {}))
+    else:
+        click.echo(f"{added.id}  {added.state}")
+        _print_report(report)
+    sys.exit(1 if report and not report.passed else 0)
+
+
+@destination.command("list")
+@data_dir_option
+@org_option
+@json_option
+def destination_list(data_dir: Path | None, organization_id: str | None, *, as_json: bool) -> None:
+    """List the destinations.
+
+    \b
+    Example:
+      execlave-server destination list
+    """
+
+    async def read(services: Services) -> list[Destination]:
+        organization = await find_organization(services, organization_id)
+        return await list_destinations(services, organization.number)
+
+    found = with_services(settings_of(data_dir), read)
+    if as_json:
+        print_json([destination_view(each) for each in found])
+        return
+    rows = [[each.id, each.name, each.state, each.site, each.service, each.state_reason or ""] for each in found]
+    print_table(["ID", "NAME", "STATE", "SITE", "SERVICE", "REASON"], rows)
+
+
+@destination.command("test")
+@click.argument("destination_id")
+@data_dir_option
+@org_option
+@json_option
+def destination_test(destination_id: str, data_dir: Path | None, organization_id: str | None, *, as_json: bool) -> None:
+    """Test a destination's connection: the key on the API host, then one log on the intake host.
+
+    \b
+    Example:
+      execlave-server destination test dst_0123456789abcdef
+    """
+
+    async def try_it(services: Services) -> tuple[Destination, ConnectionReport]:
+        organization = await find_organization(services, organization_id)
+        return await try_destination(services, organization.number, destination_id)
+
+    tried, report = with_services(settings_of(data_dir), try_it)
+    if as_json:
+        print_json({"id": tried.id, "state": tried.state, **_report_view(report)})
+    else:
+        _print_report(report)
+    sys.exit(0 if report.passed else 1)
+
+
+@destination.command("enable")
+@click.argument("destination_id")
+@data_dir_option
+@org_option
+@json_option
+def destination_enable(
+    destination_id: str, data_dir: Path | None, organization_id: str | None, *, as_json: bool
+) -> None:
+    """Deliver to a destination from now on; its connection must have passed its test.
+
+    \b
+    Example:
+      execlave-server destination enable dst_0123456789abcdef
+    """
+
+    async def enable(services: Services) -> Destination:
+        organization = await find_organization(services, organization_id)
+        return await enable_destination(services, organization.number, destination_id)
+
+    _print_state(with_services(settings_of(data_dir), enable), as_json=as_json)
+
+
+@destination.command("disable")
+@click.argument("destination_id")
+@data_dir_option
+@org_option
+@json_option
+def destination_disable(
+    destination_id: str, data_dir: Path | None, organization_id: str | None, *, as_json: bool
+) -> None:
+    """Stop queueing for a destination.
+
+    \b
+    Example:
+      execlave-server destination disable dst_0123456789abcdef
+    """
+
+    async def disable(services: Services) -> Destination:
+        organization = await find_organization(services, organization_id)
+        return await disable_destination(services, organization.number, destination_id)
+
+    _print_state(with_services(settings_of(data_dir), disable), as_json=as_json)
+
+
+def _print_state(changed: Destination, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": changed.id, "state": changed.state})
+    else:
+        click.echo(f"{changed.id}  {changed.state}")
+
+
+def _report_view(report: ConnectionReport) -> dict[str, Any]:
+    return {"passed": report.passed, "steps": report.steps}
+
+
+def _print_report(report: ConnectionReport | None) -> None:
+    for step in report.steps if report else []:
+        click.echo(f"{'ok    ' if step.passed else 'FAILED'}  {step.step:8}  {step.message}", err=not step.passed)

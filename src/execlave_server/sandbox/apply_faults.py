@@ -1,0 +1,33 @@
+import contextlib
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from execlave_server.sandbox.faults import FaultAction, planned_answer
+from execlave_server.sandbox.refusals import RefusedError
+from execlave_server.sandbox.reset_connection import reset_connection
+from execlave_server.sandbox.state import STATE
+
+
+@web.middleware
+async def apply_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Do to the request what the first matching rule says."""
+    state = request.app[STATE]
+    rule = state.faults.take(request.path)
+    if rule is None:
+        return await handler(request)
+    state.counters.faults_applied += 1
+    await request.read()  # while a body waits unread, a client that goes away is not noticed
+    await state.wait_ms(rule.delay_ms)
+    match rule.action:
+        case FaultAction.RESPOND:
+            return await handler(request) if rule.status is None else planned_answer(rule, rule.status)
+        case FaultAction.HANG:
+            await state.closing.wait()  # or the client goes, which cancels this
+            return reset_connection(request)
+        case FaultAction.RESET:
+            return reset_connection(request)
+        case FaultAction.ACCEPT_THEN_RESET:
+            with contextlib.suppress(RefusedError, web.HTTPException):
+                await handler(request)
+            return reset_connection(request)

@@ -1,0 +1,37 @@
+from http import HTTPStatus
+
+from aiohttp import web
+
+from execlave_server.sandbox.json_answer import json_answer
+
+# Python 3.13 renamed this phrase; the intake did not.
+TITLES = {413: "Request Entity Too Large"}
+
+
+class RefusedError(Exception):
+    """The intake takes nothing from this request; it answers `status` and says why in `detail`."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def too_large() -> RefusedError:
+    """The refusal of a body, or of an array, over its limit, in the recorded words."""
+    return RefusedError(413, "Request too large")
+
+
+def refusal_answer(status: int, detail: str) -> web.Response:
+    """The intake's error envelope: `{"errors": [{"status", "title", "detail"}]}`, all strings."""
+    return json_answer({"errors": [{"status": str(status), "title": title_of(status), "detail": detail}]}, status)
+
+
+def title_of(status: int) -> str:
+    """The envelope's title for any status, known to HTTP or not."""
+    if status in TITLES:
+        return TITLES[status]
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,38 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from execlave_server.clock import Clock
+from execlave_server.sandbox.application import create_app
+from execlave_server.sandbox.limits import SHUTDOWN_GRACE_S
+
+
+async def run_sandbox(host: str, port: int, keys: Iterable[str], clock: Clock, ready: Callable[[int], None]) -> None:
+    """Serve until cancelled. `ready` is called once with the bound port, which matters when `port` is 0.
+
+    Raises OSError when the address cannot be bound. A cancelled sandbox stops within about a second.
+    """
+    async with serve_sandbox(host, port, keys, clock) as bound_port:
+        ready(bound_port)
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def serve_sandbox(host: str, port: int, keys: Iterable[str], clock: Clock) -> AsyncIterator[int]:
+    """Serve inside the `async with`, which is given the bound port."""
+    runner = web.AppRunner(
+        create_app(keys, clock),
+        access_log=None,
+        auto_decompress=False,  # aiohttp would expand a body without a bound of ours
+        handler_cancellation=True,  # a hung request ends when its client goes
+        shutdown_timeout=SHUTDOWN_GRACE_S,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield site.port
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,173 @@
+"""Every setting with its default, its unit and its reason. An unknown one is an error that names it."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from execlave_server.errors import SettingsError
+
+PREFIX = "EXECLAVE_SERVER_"
+SETTINGS_FILE = "settings.toml"  # in the data directory; the environment wins over it
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this installation runs. Each field is `EXECLAVE_SERVER_<NAME>`, or `<name>` in `settings.toml`."""
+
+    data_dir: Path = Path("execlave-data")
+    """Where the database and the settings file are."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Beyond loopback the server asks for TLS, a trusted proxy, or --insecure."""
+
+    port: int = 4000
+    """TCP port to listen on; 0 takes a free one."""
+
+    public_url: str = ""
+    """Where people reach this server, e.g. https://execlave.example; makes `execlave.trace_url` in each log."""
+
+    kek: str = ""
+    """The key-encryption key, `file:/path`. Empty: `<data_dir>.kek`, beside the data directory."""
+
+    tls_cert_file: str = ""
+    """PEM certificate chain, to serve HTTPS."""
+
+    tls_key_file: str = ""
+    """PEM private key of the certificate."""
+
+    trusted_proxies: str = ""
+    """Comma-separated addresses of proxies that end TLS in front of this server."""
+
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    https_proxy: str = ""
+    """Proxy for everything sent to Datadog, e.g. http://proxy.internal:3128."""
+
+    ca_file: str = ""
+    """PEM bundle of certificate authorities to trust for Datadog instead of the system's, e.g. of a TLS proxy."""
+
+    datadog_intake_urls: Mapping[str, str] = field(default_factory=dict)
+    """Intake address per site, as `site=url,site=url` or a TOML table; for proxies and special intakes."""
+
+    datadog_api_urls: Mapping[str, str] = field(default_factory=dict)
+    """API address per site, likewise."""
+
+    datadog_sandbox_url: str = ""
+    """Adds the site `sandbox` at this address (see `execlave-server sandbox`). Loopback only."""
+
+    datadog_sandbox_any_host: bool = False
+    """Lets the sandbox's address be beyond loopback: traces then leave this machine in clear."""
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "execlave.db"
+
+
+def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    """Defaults, then `settings.toml` in the data directory, then the environment, then `overrides` that are not None.
+
+    Raises SettingsError for an unknown setting or a value of the wrong kind.
+    """
+    known = {setting.name for setting in fields(Settings)}
+    from_environment = {
+        name.removeprefix(PREFIX).lower(): text for name, text in environment.items() if name.startswith(PREFIX)
+    }
+    _refuse_unknown(from_environment, known, lambda name: PREFIX + name.upper())
+    given = {name: value for name, value in overrides.items() if value is not None}
+    data_dir = Path(given.get("data_dir") or from_environment.get("data_dir") or Settings.data_dir)
+    from_file = _read_file(data_dir / SETTINGS_FILE)
+    _refuse_unknown(from_file, known - {"data_dir"}, lambda name: f"`{name}` in {data_dir / SETTINGS_FILE}")
+    raw = from_file | from_environment | given | {"data_dir": data_dir}
+    settings = Settings(**{name: _convert(name, value) for name, value in raw.items()})
+    _check(settings)
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and the loopback addresses."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error}.") from error
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: set[str], shown: Any) -> None:
+    for name in given:
+        if name not in known:
+            raise SettingsError(f"Unknown setting {shown(name)}. Known settings: {', '.join(sorted(known))}.")
+
+
+def _convert(name: str, value: Any) -> Any:
+    wanted = next(setting.type for setting in fields(Settings) if setting.name == name)
+    try:
+        if wanted is Path:
+            return Path(value)
+        if wanted is int:
+            return int(value)
+        if wanted is bool:
+            return _boolean(value)
+        if wanted is str:
+            return str(value)
+        return dict(value) if isinstance(value, Mapping) else _table(str(value))
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"The setting {PREFIX}{name.upper()} is {value!r}: {error}.") from error
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+    if str(value).lower() not in words:
+        raise ValueError("expected true or false")
+    return words[str(value).lower()]
+
+
+def _table(text: str) -> dict[str, str]:
+    pairs = [piece.strip() for piece in text.split(",") if piece.strip()]
+    if not all("=" in pair for pair in pairs):
+        raise ValueError("expected site=url,site=url")
+    return {site.strip(): url.strip() for site, url in (pair.split("=", 1) for pair in pairs)}
+
+
+def _check(settings: Settings) -> None:
+    if not 0 <= settings.port <= 65_535:  # noqa: PLR2004 - TCP's own range
+        raise SettingsError(f"The port {settings.port} is not between 0 and 65535.")
+    if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
+        raise SettingsError("TLS needs both EXECLAVE_SERVER_TLS_CERT_FILE and EXECLAVE_SERVER_TLS_KEY_FILE.")
+    if settings.kek and not settings.kek.startswith("file:"):
+        raise SettingsError(f"EXECLAVE_SERVER_KEK is {settings.kek!r}; this version knows file:/path only.")
+    if settings.log_level not in {"debug", "info", "warning", "error"}:
+        raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
+    urls = {
+        "public_url": settings.public_url,
+        "datadog_sandbox_url": settings.datadog_sandbox_url,
+        **settings.datadog_intake_urls,
+        **settings.datadog_api_urls,
+    }
+    for name, url in urls.items():
+        if url and urlsplit(url).scheme not in {"http", "https"}:
+            raise SettingsError(f"The address {url!r} of {name} must start with http:// or https://.")
+    sandbox_host = urlsplit(settings.datadog_sandbox_url).hostname or ""
+    if settings.datadog_sandbox_url and not settings.datadog_sandbox_any_host and not is_loopback(sandbox_host):
+        raise SettingsError(
+            f"The sandbox address {settings.datadog_sandbox_url!r} is beyond this machine: traces would leave it. "
+            "Set EXECLAVE_SERVER_DATADOG_SANDBOX_ANY_HOST=true if that is meant."
+        )

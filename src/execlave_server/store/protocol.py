@@ -1,0 +1,107 @@
+"""What the rest of the product asks of a database.
+
+Invariants every engine keeps, proved by the one contract suite in `tests/contract`:
+
+* A `Write` is all or nothing. When `commit` returns, it is on disk (the worker's own store may choose less).
+* Writes that wait together are committed together; a write that fails fails alone.
+* The checks of a write are read inside its transaction. When one does not hold, nothing of that write happens.
+* Each trace ends in exactly one `TraceOutcome`, and (organization, trace id, span id) is stored once.
+* The traces of one organization in one commit become batches within the limits of `model.traces`, and each batch
+  gets one outbox row for each destination that collects, in the same transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from execlave_server.errors import ConflictError
+from execlave_server.model.traces import NewTrace, TraceOutcome
+
+Value: TypeAlias = str | int | float | bytes | None
+Row: TypeAlias = tuple[Value, ...]
+Parameters: TypeAlias = Mapping[str, Value]
+RowType = TypeVar("RowType", bound=Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One named statement of `store/sql` with its parameters."""
+
+    statement: str
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A statement whose first row must be `expected` (None: no row), read inside the transaction."""
+
+    statement: str
+    parameters: Parameters
+    expected: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Traces of one organization to append to its next batch."""
+
+    organization: int
+    items: Sequence[NewTrace]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Everything one request commits."""
+
+    checks: Sequence[Check] = ()
+    calls: Sequence[Call] = ()
+    traces: Traces | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a committed write returned: the rows of each call, and the outcome of each trace."""
+
+    rows: Sequence[Sequence[Row]]
+    outcomes: Sequence[TraceOutcome]
+
+
+class StaleError(ConflictError):
+    """What a write was decided on has changed meanwhile; decide again on fresh facts."""
+
+    code = "STALE"
+
+
+class Store(Protocol):
+    """A database with the schema of `store/migrations`."""
+
+    async def rows(self, statement: str, parameters: Parameters | None = None) -> list[Row]:
+        """The rows of a reading statement, as plain tuples."""
+
+    async def find(
+        self, row_type: type[RowType], statement: str, parameters: Parameters | None = None
+    ) -> list[RowType]:
+        """The rows of a reading statement, by column name, as structs."""
+
+    async def commit(self, write: Write) -> Written:
+        """Commit a write.
+
+        Raises StaleError when a check does not hold, UnavailableError when the database cannot commit now.
+        """
+
+    async def close(self) -> None:
+        """Finish what waits and let go of the database."""
+
+
+def integer(value: Value) -> int:
+    """A column that the schema says is an integer, as one."""
+    if not isinstance(value, int):
+        raise TypeError(f"expected an integer column, got {type(value).__name__}")
+    return value
+
+
+async def find_one(store: Store, row_type: type[RowType], statement: str, parameters: Parameters) -> RowType | None:
+    """The only row of a reading statement, or None."""
+    found = await store.find(row_type, statement, parameters)
+    return found[0] if found else None

@@ -1,0 +1,46 @@
+-- name: upsert_agent
+insert into agents (id, organization, agent_id, environment, name, type, platform, status, autonomy_level, profile,
+  created_at_us, updated_at_us)
+values (:id, :organization, :agent_id, :environment, :name, :type, :platform, 'active', :autonomy_level, :profile,
+  :now_us, :now_us)
+on conflict (organization, agent_id, environment) do update set
+  name = excluded.name,
+  type = excluded.type,
+  platform = excluded.platform,
+  autonomy_level = coalesce(excluded.autonomy_level, autonomy_level),
+  profile = excluded.profile,
+  updated_at_us = excluded.updated_at_us
+where (name, type, platform, autonomy_level, profile)
+  is distinct from (excluded.name, excluded.type, excluded.platform,
+    coalesce(excluded.autonomy_level, autonomy_level), excluded.profile)
+
+-- name: agents_named
+select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
+  profile, created_at_us, updated_at_us, last_seen_at_us
+from agents
+where organization = :organization and (agent_id = :reference or id = :reference)
+order by created_at_us, id
+
+-- name: search_agents
+select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
+  profile, created_at_us, updated_at_us, last_seen_at_us
+from agents
+where organization = :organization
+  and (:search = '' or instr(lower(agent_id), lower(:search)) > 0 or instr(lower(name), lower(:search)) > 0)
+order by (agent_id = :search) desc, agent_id, environment
+limit :limit offset :offset
+
+-- name: count_agents
+select count(*) from agents
+where organization = :organization
+  and (:search = '' or instr(lower(agent_id), lower(:search)) > 0 or instr(lower(name), lower(:search)) > 0)
+
+-- name: set_agent_status
+update agents set status = :status, status_reason = :reason, updated_at_us = :now_us
+where organization = :organization and id = :id
+returning id
+
+-- name: mark_agent_seen
+update agents set last_seen_at_us = :now_us
+where organization = :organization and id = :id
+returning id

@@ -1,0 +1,47 @@
+-- name: insert_organization
+insert into organizations (id, name, created_at_us) values (:id, :name, :now_us) returning number
+
+-- name: list_organizations
+select number, id, name, version, created_at_us from organizations order by number
+
+-- name: find_organization
+select number, id, name, version, created_at_us from organizations where id = :id
+
+-- name: insert_api_key
+insert into api_keys (id, organization, name, environment, role, hash, hint, created_at_us)
+values (:id, :organization, :name, :environment, :role, :hash, :hint, :now_us)
+
+-- name: find_api_key
+select k.id, k.organization, o.id as organization_id, k.name, k.environment, k.role, k.hint, k.created_at_us,
+  k.revoked_at_us, o.version as organization_version
+from api_keys k join organizations o on o.number = k.organization
+where k.hash = :hash
+
+-- name: list_api_keys
+select k.id, k.organization, o.id as organization_id, k.name, k.environment, k.role, k.hint, k.created_at_us,
+  k.revoked_at_us, o.version as organization_version
+from api_keys k join organizations o on o.number = k.organization
+where k.organization = :organization
+order by k.created_at_us, k.id
+
+-- name: revoke_api_key
+update api_keys set revoked_at_us = :now_us
+where organization = :organization and id = :id and revoked_at_us is null
+returning id
+
+-- name: caller_standing
+select o.version, k.revoked_at_us
+from api_keys k join organizations o on o.number = k.organization
+where k.id = :api_key
+
+-- name: insert_secret
+insert into sealed_secrets (name, sealed) values (:name, :sealed)
+
+-- name: find_secret
+select sealed from sealed_secrets where name = :name
+
+-- name: insert_installation
+insert into installation (id, created_at_us) values (:id, :now_us)
+
+-- name: find_installation
+select id from installation

@@ -1,0 +1,46 @@
+-- name: is_due
+select 1 from outbox where destination = :destination and due_at_us <= :now_us limit 1
+
+-- name: lease_outbox
+update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = fence + 1
+where destination = :destination and batch in (
+  select batch
+  from (
+    select batch, sum(log_count) over (order by due_at_us, batch) - log_count as logs_before
+    from (
+      select batch, due_at_us, log_count from outbox
+      where destination = :destination and due_at_us <= :now_us
+      order by due_at_us, batch
+      limit :rows
+    ) as due
+  ) as counted
+  where logs_before < :logs
+)
+returning batch, fence, attempts, log_count, committed_at_us,
+  (select log_bytes from batches where id = batch) as log_bytes
+
+-- name: mark_delivered
+update outbox set due_at_us = null, leased_at_us = null, attempts = attempts + 1, last_status = :status,
+  last_answer = null, delivered_at_us = :now_us
+where destination = :destination and batch = :batch and fence = :fence
+
+-- name: mark_waiting
+update outbox set due_at_us = :due_at_us, leased_at_us = null, attempts = attempts + 1, last_status = :status,
+  last_answer = :answer
+where destination = :destination and batch = :batch and fence = :fence
+
+-- name: release_lease
+update outbox set due_at_us = :now_us, leased_at_us = null
+where destination = :destination and batch = :batch and fence = :fence
+
+-- name: release_every_lease
+update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1
+where due_at_us is not null and leased_at_us is not null
+
+-- name: delivery_counts
+select d.id, coalesce(sum(x.log_count) filter (where x.delivered_at_us is not null), 0) as delivered,
+  coalesce(sum(x.log_count) filter (where x.delivered_at_us is null), 0) as waiting,
+  min(x.committed_at_us) filter (where x.delivered_at_us is null) as oldest_waiting_at_us
+from destinations d left join outbox x on x.destination = d.number
+where d.organization = :organization
+group by d.id

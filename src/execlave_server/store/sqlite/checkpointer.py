@@ -1,0 +1,51 @@
+"""Moves the write-ahead log into the database file, on its own thread and connection, beside the commits."""
+
+import threading
+from pathlib import Path
+
+import apsw
+import structlog
+
+WAL_BYTES_GOAL = 4 << 20  # checkpoint past this: small enough to stay in the page cache
+WAL_BYTES_WARN = 256 << 20  # a reader that stays too long keeps it growing
+LOOK_EVERY_S = 0.1
+
+log = structlog.get_logger()
+
+
+class Checkpointer:
+    """PASSIVE while serving (it never blocks a commit), TRUNCATE at the start and at the end."""
+
+    def __init__(self, connection: apsw.Connection, database: Path) -> None:
+        self._connection = connection
+        self._wal = database.with_name(database.name + "-wal")
+        self._stopping = threading.Event()
+        self._warned = False
+        self._thread = threading.Thread(target=self._run, name="store-checkpointer", daemon=True)
+
+    def start(self) -> None:
+        """Fold the log of the last run, then keep this one's short."""
+        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Fold the log and end. Blocks."""
+        self._stopping.set()
+        self._thread.join()
+        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._connection.close()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(LOOK_EVERY_S):
+            size = self._wal.stat().st_size if self._wal.exists() else 0
+            if size > WAL_BYTES_GOAL:
+                self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if size > WAL_BYTES_WARN and not self._warned:
+                log.warning("store.wal_large", bytes=size, remedy="look for a reader that stays in one transaction")
+            self._warned = size > WAL_BYTES_WARN
+
+    def _checkpoint(self, mode: int) -> None:
+        try:
+            self._connection.wal_checkpoint(mode=mode)
+        except apsw.Error as error:  # a busy or failing disk: the log stays, the commits go on, the next look retries
+            log.warning("store.checkpoint_failed", error=str(error))

@@ -1,0 +1,67 @@
+"""Numbered migrations, each applied once and in order."""
+
+import re
+from importlib import resources
+
+import apsw
+
+from execlave_server.clock import Clock
+from execlave_server.errors import DataDirError
+
+_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+def load_migrations() -> list[tuple[int, str, str]]:
+    """(number, name, SQL) of every migration, in order."""
+    folder = resources.files("execlave_server.store") / "migrations" / "sqlite"
+    return sorted(
+        (int(match[1]), match[2], file.read_text())
+        for file in folder.iterdir()
+        if (match := _FILE.fullmatch(file.name))
+    )
+
+
+def migrate(connection: apsw.Connection, clock: Clock) -> list[str]:
+    """Bring the schema up to date; the names of the migrations applied.
+
+    Raises DataDirError when the database was made by a newer version.
+    """
+    migrations = load_migrations()
+    applied: list[str] = []
+    if schema_version(connection) == migrations[-1][0]:
+        return applied
+    _refuse_newer(connection, migrations[-1][0])
+    with connection:
+        connection.execute(
+            "create table if not exists migrations "
+            "(number integer primary key, name text not null, applied_at_us integer not null) strict"
+        )
+    for number, name, sql in migrations:
+        connection.execute("begin immediate")
+        try:
+            done = connection.execute("select 1 from migrations where number = ?", (number,)).fetchone()
+            if not done:
+                connection.execute(sql)
+                connection.execute("insert into migrations values (?, ?, ?)", (number, name, clock.now_us()))
+                applied.append(name)
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        connection.execute("commit")
+    return applied
+
+
+def schema_version(connection: apsw.Connection) -> int:
+    """The number of the newest migration applied; 0 for a database that has none."""
+    if not connection.table_exists("main", "migrations"):
+        return 0
+    return int(connection.execute("select coalesce(max(number), 0) from migrations").get)
+
+
+def _refuse_newer(connection: apsw.Connection, known: int) -> None:
+    version = schema_version(connection)
+    if version > known:
+        raise DataDirError(
+            f"This data directory was made by a newer execlave-server (its schema is {version}, this program knows "
+            f"{known}). Install that version or a newer one; nothing was changed."
+        )

@@ -1,0 +1,149 @@
+"""Group commit: one thread puts every write that waits into one transaction and answers all of them after it."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import apsw
+import structlog
+
+from execlave_server.clock import Clock
+from execlave_server.errors import UnavailableError
+from execlave_server.store.protocol import StaleError, Write, Written
+from execlave_server.store.sqlite.connection import translated_errors
+from execlave_server.store.sqlite.recent_keys import RecentKeys
+from execlave_server.store.sqlite.transaction import Label, Transaction
+from execlave_server.store.statements import Statement
+
+WRITES_PER_COMMIT_MAX = 512  # a group is what waits; the limits keep one commit from delaying the next one long
+TRACES_PER_COMMIT_MAX = 4_000
+WAITING_WRITES_MAX = 10_000  # beyond this the server says it is overloaded instead of growing
+
+log = structlog.get_logger()
+
+Result = Written | BaseException
+
+
+@dataclass(slots=True)
+class _Job:
+    write: Write
+    future: asyncio.Future[Written]
+
+    @property
+    def trace_count(self) -> int:
+        return len(self.write.traces.items) if self.write.traces else 0
+
+
+class Writer:
+    """The one thread that writes. `submit` may be called from one event loop."""
+
+    def __init__(self, connection: apsw.Connection, statements: Mapping[str, Statement], clock: Clock) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._clock = clock
+        self._recent = RecentKeys()
+        self._labels: dict[Label, int] = {}
+        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._held_over: _Job | None = None
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._closed = False
+
+    def start(self, recent: set[tuple[int, int]]) -> None:
+        """Begin, knowing the keys of the newest traces."""
+        self._recent.add(recent)
+        self._thread.start()
+
+    def submit(self, write: Write) -> asyncio.Future[Written]:
+        """Queue a write; the future is done after its commit."""
+        if self._closed:
+            raise UnavailableError("The server is stopping. Try again on the next one.")
+        if self._waiting.qsize() >= WAITING_WRITES_MAX:
+            raise UnavailableError("The server is overloaded: too many writes wait for the disk. Try again shortly.")
+        future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        self._waiting.put(_Job(write, future))
+        return future
+
+    def stop(self) -> None:
+        """Commit what waits, then end the thread. Blocks."""
+        self._closed = True
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            results = self._commit(group)
+            loop = group[0].future.get_loop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_answer, group, results)
+
+    def _next_group(self) -> list[_Job]:
+        first = self._held_over or self._waiting.get()
+        self._held_over = None
+        if first is None:
+            return []
+        group, traces = [first], first.trace_count
+        while len(group) < WRITES_PER_COMMIT_MAX:
+            try:
+                job = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                self._waiting.put(None)
+                break
+            if traces + job.trace_count > TRACES_PER_COMMIT_MAX:
+                self._held_over = job
+                break
+            group.append(job)
+            traces += job.trace_count
+        return group
+
+    def _commit(self, group: Sequence[_Job]) -> list[Result]:
+        try:
+            return self._commit_together([job.write for job in group])
+        except (apsw.Error, UnavailableError) as error:
+            if len(group) == 1:
+                return [error]
+            log.warning("store.group_commit_failed", writes=len(group), error=str(error))
+            return [self._commit([job])[0] for job in group]
+        except Exception as error:  # noqa: BLE001 - the thread's boundary: one bad write must not end all writing
+            if len(group) == 1:
+                return [error]
+            return [self._commit([job])[0] for job in group]
+
+    def _commit_together(self, writes: Sequence[Write]) -> list[Result]:
+        with translated_errors():
+            self._connection.execute("begin immediate")
+            try:
+                transaction = Transaction(
+                    self._connection, self._statements, self._recent, self._labels, self._clock.now_us()
+                )
+                results = [_apply(transaction, write) for write in writes]
+                transaction.store_accepted()
+                self._connection.execute("commit")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
+                raise
+        self._recent.add(transaction.new_keys)
+        self._labels |= transaction.new_labels
+        return results
+
+
+def _apply(transaction: Transaction, write: Write) -> Result:
+    if not all(transaction.holds(check) for check in write.checks):
+        return StaleError("What this was decided on has changed meanwhile. Decide again.")
+    rows = [transaction.call(call) for call in write.calls]
+    outcomes = transaction.accept(write.traces) if write.traces else []
+    return Written(rows, outcomes)
+
+
+def _answer(group: Sequence[_Job], results: Sequence[Result]) -> None:
+    for job, result in zip(group, results, strict=True):
+        if job.future.done():
+            continue  # its request was cancelled; the commit stands
+        if isinstance(result, BaseException):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
