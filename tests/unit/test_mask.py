@@ -157,18 +157,15 @@ def test_never_cuts_inside_a_marker():
     assert mask_text(text, len("call [masked:openai_key]") + 1).text == "call [masked:openai_key]…"
 
 
-@pytest.mark.parametrize("before", range(WINDOW_CHARS - 2 * EDGE_CHARS, WINDOW_CHARS + 30, 7))
 @pytest.mark.parametrize("secret", [f"sk-proj-{BODY}", "4111 1111 1111 1111", "bob.b@example.com", f"pwd='{BODY} x'"])
-def test_no_part_of_a_secret_at_the_windows_edge_survives(secret, before):
-    """Wherever a secret meets the end of what is looked at, and although nothing else was cut, none of it is left."""
-    header = f"{PEM} "
-    text = header + "so it goes " * 2_000
-    text = f"{text[:before]} {secret} {text[before:]}"
+def test_no_part_of_a_secret_at_the_windows_edge_survives(secret):
+    """Wherever a secret meets the end of what is looked at, none of it is left."""
+    filler = "so it goes " * 2_000
 
-    result = mask_text(text, WINDOW_CHARS).text
-
-    assert result.endswith("…")
-    assert not any(part in result for part in (BODY[:8], BODY[-8:], "1111 1111", "bob.b@ex"))
+    for before in range(WINDOW_CHARS - 2 * EDGE_CHARS, WINDOW_CHARS + 30, 3):
+        result = mask_text(f"{filler[:before]} {secret} {filler[before:]}", WINDOW_CHARS).text
+        assert result.endswith("…")
+        assert not any(part in result for part in (BODY[:8], BODY[-8:], "1111 1111", "bob.b@ex"))
 
 
 def test_no_part_of_a_long_word_at_the_windows_edge_survives():
@@ -190,7 +187,8 @@ def test_gives_up_on_a_text_that_never_settles():
     """Markers that lay bare ever more secrets end in one marker for the whole text, not in a half-masked one."""
     chain = "+49 30 1234567" * (PASSES_MAX + 1)
 
-    assert mask_text(chain) == ("[masked:secret]…"[:-1], True, True)
+    assert mask_text(chain) == ("[masked:secret]", True, True)
+    assert mask_text(chain, 5) == ("…", True, True)
     assert mask_text("[masked:secret]") == ("[masked:secret]", False, False)
 
 

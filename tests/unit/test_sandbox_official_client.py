@@ -36,11 +36,13 @@ async def read(port: int, path: str) -> Any:
 
 def configure(port: int, key: str = KEY) -> Configuration:
     """The official client's configuration for a server of our own."""
-    return Configuration(
+    configuration = Configuration(
         server_index=1,
         server_variables={"name": f"127.0.0.1:{port}", "protocol": "http"},
         api_key={"apiKeyAuth": key},
     )
+    configuration.unstable_operations["validate"] = True  # the client's switch for /api/v2/validate
+    return configuration
 
 
 @pytest.mark.parametrize("encoding", [None, "identity", "gzip", "deflate"])

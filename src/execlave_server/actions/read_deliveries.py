@@ -1,7 +1,6 @@
 from msgspec import Struct
 
 from execlave_server.actions.services import Services
-from execlave_server.model.organizations import Organization
 from execlave_server.store.protocol import integer
 
 
@@ -14,12 +13,12 @@ class DeliveryCounts(Struct, frozen=True):
     oldest_waiting_at_us: int | None
 
 
-async def count_deliveries(services: Services, organization: Organization) -> list[DeliveryCounts]:
+async def count_deliveries(services: Services, organization: int) -> list[DeliveryCounts]:
     """How many logs each destination has been sent, and how many wait, summed over the ledger."""
-    return await services.store.find(DeliveryCounts, "delivery_counts", {"organization": organization.number})
+    return await services.store.find(DeliveryCounts, "delivery_counts", {"organization": organization})
 
 
-async def count_traces(services: Services, organization: Organization) -> int:
+async def count_traces(services: Services, organization: int) -> int:
     """How many traces are committed."""
-    rows = await services.store.rows("count_traces", {"organization": organization.number})
+    rows = await services.store.rows("count_traces", {"organization": organization})
     return integer(rows[0][0])

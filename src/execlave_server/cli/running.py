@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from execlave_server.app.installation import migrate_store
 from execlave_server.app.processes import run_server, run_worker
@@ -118,4 +119,10 @@ def demo(data_dir: Path, seconds: int | None) -> None:
     Example:
       execlave-server demo
     """
-    raise SettingsError("TO BE WIRED")
+    try:
+        from execlave_server.demo.show import Demo  # noqa: PLC0415 - the SDK is an extra, not needed to serve
+    except ImportError as error:
+        raise SettingsError(
+            "The demo runs on the official SDK, which is not installed: pip install 'execlave-server[demo]'"
+        ) from error
+    Demo(data_dir, Console()).run(seconds)

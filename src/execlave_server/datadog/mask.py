@@ -104,7 +104,8 @@ def mask_text(text: str, limit_chars: int = 1024) -> Masked:
         if result == window:
             return Masked(result, cut, masked)
         window, edge = result, len(result)
-    return Masked(_cut(f"[masked:{Kind.SECRET}]", limit_chars), cut=True, masked=True)
+    whole = f"[masked:{Kind.SECRET}]"  # it does not settle: nothing of it may leave
+    return Masked(whole if len(whole) <= limit_chars else _cut(whole, limit_chars), cut=True, masked=True)
 
 
 def mask_name(text: str) -> Masked:

@@ -1,7 +1,7 @@
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from execlave_server.errors import BadRequestError, ExeclaveServerError, NotFoundError, PayloadTooLargeError
+from execlave_server.errors import ExeclaveServerError, NotFoundError, PayloadTooLargeError
 from execlave_server.sandbox.json_answer import json_answer
 from execlave_server.sandbox.limits import WIRE_BYTES_MAX
 from execlave_server.sandbox.refusals import RefusedError, refusal_answer, too_large
@@ -23,8 +23,6 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return refusal_answer(refused.status, refused.detail)
     except ExeclaveServerError as error:
         return answer_problem(request, error)
-    except web.RequestPayloadError as error:
-        return answer_problem(request, BadRequestError(f"the body broke off or is not well-formed HTTP: {error}"))
     except web.HTTPException as error:
         answer = answer_problem(request, read_problem(request, error))
         if hdrs.ALLOW in error.headers:

@@ -1,0 +1,71 @@
+# The three things to do: `make demo` shows it, `make serve` runs it, `make test` proves it.
+# Needs Python 3.11 or newer and make; everything else is installed into .venv from the lock files.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo serve test test-browser lint bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    server, worker, local Datadog sandbox and a fleet of agents; Ctrl-C ends it"
+	@echo "make serve   the server for real use, on ./execlave-data"
+	@echo "make test    every test"
+	@echo "make lint    ruff, mypy, the layers"
+	@echo "make bench   the measurements; results in bench/results"
+
+demo: .venv/run.stamp
+	@$(BIN)/execlave-server demo
+
+serve: .venv/run.stamp
+	@test -e execlave-data/execlave.db || $(BIN)/execlave-server init --data-dir execlave-data
+	@$(BIN)/execlave-server serve --data-dir execlave-data
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -m "not browser"
+
+test-browser: .venv/dev.stamp
+	@command -v chromium >/dev/null || { echo "test-browser needs Chromium: apt-get install chromium"; exit 1; }
+	$(BIN)/python -m pytest -m browser || test $$? -eq 5  # 5: there is no browser test until there are pages
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check --output-format concise
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | grep -E "KEPT|BROKEN|broken"
+
+bench: .venv/bench.stamp
+	$(BIN)/python bench/ingest.py --save
+	$(BIN)/python bench/enforce.py --save
+	$(BIN)/python bench/export.py --save
+
+# Resolve the dependencies anew: needs uv, which is not needed for anything else.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  --upgrade pyproject.toml --extra demo --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  --upgrade pyproject.toml --extra demo --extra dev --output-file requirements-dev.lock
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	@test -e .venv/dev.stamp || { \
+	  echo "Setting up .venv ..."; \
+	  $(PIP) install --require-hashes -r requirements.lock && $(PIP) install --no-deps -e .; }
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo "Setting up .venv for development ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/bench.stamp: .venv/dev.stamp
+	$(PIP) install "litellm>=1.100" -e .
+	@touch $@
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
