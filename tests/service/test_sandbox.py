@@ -1,4 +1,4 @@
-"""The sandbox as its clients meet it: a real server on loopback, spoken to over HTTP."""
+"""The sandbox's intake as a sender meets it: a real server on loopback, spoken to over HTTP."""
 
 import gzip
 import io
@@ -73,231 +73,120 @@ async def client(clock: HeldClock) -> AsyncIterator[Client]:
         yield Client(session, port)
 
 
-class TestIntake:
-    async def test_answers_an_accepted_request_as_recorded(self, client):
-        """Accepted logs are answered 202, application/json, `{}`."""
-        async with client.session.post(
-            f"http://127.0.0.1:{client.port}{INTAKE}", data=b'{"message":"a"}', headers={"DD-API-KEY": KEY}
-        ) as answer:
-            assert (answer.status, answer.content_type, await answer.text()) == (202, "application/json", "{}")
-
-    @pytest.mark.parametrize(
-        ("encoding", "compress"),
-        [
-            ("identity", bytes),
-            ("gzip", gzip.compress),
-            ("deflate", zlib.compress),
-            ("zstd", zstandard.compress),
-            ("zstd1", zstandard.compress),
-        ],
-    )
-    async def test_takes_every_encoding(self, client, encoding, compress):
-        """Logs arrive whole under every encoding, and are counted by it, in bytes before and after."""
-        body = b'[{"message":"one"},{"message":"two"}]'
-
-        assert await client.send(compress(body), encoding) == (202, {})
-        assert await client.logs() == [{"message": "one"}, {"message": "two"}]
-        stats = await client.stats()
-        assert stats["by_encoding"] == {encoding.removesuffix("1"): 1}
-        assert (stats["bytes"], stats["wire_bytes"]) == (len(body), len(compress(body)))
-
-    @pytest.mark.parametrize("body", [b"{}", b"[]"])
-    async def test_accepts_a_body_without_logs(self, client, body):
-        """`{}` and `[]`, which agents send to try a connection, are accepted and carry no log."""
-        assert await client.send(body) == (202, {})
-        assert await client.logs() == []
-
-    async def test_refuses_missing_and_unknown_keys_in_the_recorded_words(self, client):
-        """A missing and an unknown key are 403s that differ in their detail, and nothing is kept."""
-        missing = await client.ask("POST", INTAKE, data=b'{"message":"a"}')
-        unknown = await client.send(b'{"message":"a"}', **{"DD-API-KEY": "wrong"})
-
-        assert missing == refusal(403, "Forbidden", "API key is missing")
-        assert unknown == refusal(403, "Forbidden", "API key is invalid")
-        assert await client.logs() == []
-
-    @pytest.mark.parametrize(
-        ("body", "encoding", "detail"),
-        [
-            (b"{", "identity", "the body is not JSON: "),
-            (b'[{"message":"a"},3]', "identity", "Expected `object`, got `int` - at `$[1]`"),
-            (b"plain", "gzip", "the body does not decompress: "),
-            (b"{}", "br", "Content-Encoding br is not supported"),
-        ],
-    )
-    async def test_says_what_is_wrong_with_a_bad_request(self, client, body, encoding, detail):
-        """A body that cannot be read is a 400 in the intake's envelope, and none of its logs is kept."""
-        status, answer = await client.send(body, encoding)
-
-        assert (status, answer["errors"][0]["status"], answer["errors"][0]["title"]) == (400, "400", "Bad Request")
-        assert detail in answer["errors"][0]["detail"]
-        assert await client.logs() == []
-
-    @pytest.mark.parametrize("kind", ["text/plain", "application/logplex-1"])
-    async def test_says_that_it_does_not_read_lines(self, client, kind):
-        """The intake's line formats are refused by name rather than read as JSON."""
-        detail = f"the sandbox does not read {kind}: send application/json"
-
-        assert await client.send(b"{}", **{"Content-Type": kind}) == refusal(400, "Bad Request", detail)
-
-    async def test_refuses_more_than_five_megabytes_in_the_recorded_words(self, client):
-        """5,000,000 bytes before compression are taken; one more is a 413, compressed or not."""
-        log = b'{"message":""}'
-        body = json.dumps({"message": "m" * (5_000_000 - len(log))}, separators=(",", ":")).encode()
-
-        assert (await client.send(body))[0] == 202
-        assert (await client.send(gzip.compress(body), "gzip"))[0] == 202
-        too_large = refusal(413, "Request Entity Too Large", "Request too large")
-        assert await client.send(body + b" ") == too_large
-        assert await client.send(gzip.compress(body + b" "), "gzip") == too_large
-        assert await client.send(body * 3) == too_large
-
-    async def test_refuses_more_than_a_thousand_entries(self, client):
-        """An array of 1,001 entries is a 413, and none of them is kept."""
-        assert (await client.send(b"[" + b"{}," * 1_000 + b"{}]"))[0] == 413
-        assert await client.logs() == []
-
-    async def test_drops_old_logs_after_accepting_them(self, client, clock):
-        """A log over 18 hours old is accepted like any other, and then is not there; only the stats tell."""
-        now_ms = clock.us // 1_000
-        logs = [{"timestamp": now_ms - age_ms} for age_ms in (18 * 3_600_000 + 1, 18 * 3_600_000, 0)]
-
-        assert await client.send(json.dumps(logs).encode()) == (202, {})
-        assert await client.logs() == logs[1:]
-        assert (await client.stats())["dropped_too_old"] == 1
-
-        clock.us += 3_600_000_000
-        assert await client.send(json.dumps(logs).encode()) == (202, {})
-
-        assert await client.logs() == [*logs[1:], logs[2]]
-        assert (await client.stats())["dropped_too_old"] == 3
-
-    async def test_truncates_long_logs_after_accepting_them(self, client):
-        """A log over 1,000,000 bytes is accepted, cut to the limit, marked and counted; its neighbours stay whole."""
-        logs = [{"n": 1}, {"n": 2, "message": "m" * 1_100_000}, {"n": 3}]
-
-        assert await client.send(json.dumps(logs).encode()) == (202, {})
-        rows = (await client.ask("GET", "/sandbox/logs"))[1]["data"]
-        assert [row.get("truncated", False) for row in rows] == [False, True, False]
-        assert [row["log"]["n"] for row in rows] == [1, 2, 3]
-        assert 990_000 < len(rows[1]["log"]["message"]) < 1_000_000
-        assert (await client.stats())["truncated"] == 1
+async def test_answers_an_accepted_request_as_recorded(client):
+    """Accepted logs are answered 202, application/json, `{}`."""
+    async with client.session.post(
+        f"http://127.0.0.1:{client.port}{INTAKE}", data=b'{"message":"a"}', headers={"DD-API-KEY": KEY}
+    ) as answer:
+        assert (answer.status, answer.content_type, await answer.text()) == (202, "application/json", "{}")
 
 
-class TestKeys:
-    async def test_validation_answers_as_recorded(self, client):
-        """A check of a key is 200, or 403 in words that tell a missing key from a wrong one."""
-        good, missing, wrong = [
-            await client.ask("GET", "/api/v1/validate", headers=headers)
-            for headers in ({"DD-API-KEY": KEY}, {}, {"DD-API-KEY": "wrong"})
-        ]
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        ("identity", bytes),
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("zstd", zstandard.compress),
+        ("zstd1", zstandard.compress),
+    ],
+)
+async def test_takes_every_encoding(client, encoding, compress):
+    """Logs arrive whole under every encoding, and are counted by it, in bytes before and after."""
+    body = b'[{"message":"one"},{"message":"two"}]'
 
-        assert good == (200, {"valid": True})
-        assert missing == (403, {"errors": ["API key required"]})
-        assert wrong == (403, {"errors": ["Forbidden"]})
-        assert await client.ask("GET", "/api/v2/validate") == missing
-
-    async def test_a_revoked_key_is_refused_at_once(self, client):
-        """Replacing the keys revokes the old ones and lets the new ones in, at the intake and at the check."""
-        assert await client.ask("PUT", "/sandbox/keys", json={"keys": ["new", "newer"]}) == (200, {"keys": 2})
-
-        assert (await client.send(b"{}"))[0] == 403
-        assert (await client.send(b"{}", **{"DD-API-KEY": "new"}))[0] == 202
-        assert (await client.ask("GET", "/api/v1/validate", headers={"DD-API-KEY": KEY}))[0] == 403
-        stats = await client.stats()
-        assert stats["distinct_keys"] == 2
-        assert KEY not in json.dumps(stats)
-
-    @pytest.mark.parametrize("keys", [[""], ["with space"], [7], ["k" * 257], "k", ["k"] * 1_001])
-    async def test_refuses_keys_no_header_could_carry(self, client, keys):
-        """A bad list of keys is a 400 that names the place and not the key, and the old keys stay."""
-        status, answer = await client.ask("PUT", "/sandbox/keys", json={"keys": keys})
-
-        assert (status, answer["error"]["code"]) == (400, "VALIDATION_ERROR")
-        assert "$.keys" in answer["error"]["message"]
-        assert (await client.send(b"{}"))[0] == 202
+    assert await client.send(compress(body), encoding) == (202, {})
+    assert await client.logs() == [{"message": "one"}, {"message": "two"}]
+    stats = await client.stats()
+    assert stats["by_encoding"] == {encoding.removesuffix("1"): 1}
+    assert (stats["bytes"], stats["wire_bytes"]) == (len(body), len(compress(body)))
 
 
-class TestReading:
-    async def test_pages_through_logs_as_they_were_sent(self, client):
-        """Pages join up by `next`, and a log's bytes are those that came, spaces and all."""
-        await client.send(b'[{"a" : 1},{"b":2.50}]')
-        await client.send(b'{"c":3}')
+@pytest.mark.parametrize("body", [b"{}", b"[]"])
+async def test_accepts_a_body_without_logs(client, body):
+    """`{}` and `[]`, which agents send to try a connection, are accepted and carry no log."""
+    assert await client.send(body) == (202, {})
+    assert await client.logs() == []
 
-        async with client.session.get(f"http://127.0.0.1:{client.port}/sandbox/logs?limit=2") as answer:
-            assert await answer.text() == (
-                '{"data":[{"sequence":1,"request":1,"log":{"a" : 1}},{"sequence":2,"request":1,"log":{"b":2.50}}],'
-                '"meta":{"next":2,"total":3}}'
-            )
-        assert await client.ask("GET", "/sandbox/logs?after=2") == (
-            200,
-            {"data": [{"sequence": 3, "request": 2, "log": {"c": 3}}], "meta": {"next": 3, "total": 3}},
-        )
-        assert await client.ask("GET", "/sandbox/logs?after=3") == (200, {"data": [], "meta": {"next": 3, "total": 3}})
 
-    async def test_a_page_is_a_thousand_logs_unless_asked(self, client):
-        """Without a limit a page holds 1,000 logs; up to 10,000 are given on request."""
-        for _ in range(11):
-            await client.send(b"[" + b"{}," * 999 + b"{}]")
+async def test_refuses_missing_and_unknown_keys_in_the_recorded_words(client):
+    """A missing and an unknown key are 403s that differ in their detail, and nothing is kept."""
+    missing = await client.ask("POST", INTAKE, data=b'{"message":"a"}')
+    unknown = await client.send(b'{"message":"a"}', **{"DD-API-KEY": "wrong"})
 
-        assert len(await client.logs()) == 1_000
-        assert len(await client.logs("?limit=10000")) == 10_000
-        assert len(await client.logs("?after=10000&limit=10000")) == 1_000
+    assert missing == refusal(403, "Forbidden", "API key is missing")
+    assert unknown == refusal(403, "Forbidden", "API key is invalid")
+    assert await client.logs() == []
 
-    @pytest.mark.parametrize(
-        ("query", "range_of"),
-        [
-            ("limit=0", "`limit` must be a whole number from 1 to 10000"),
-            ("limit=10001", "`limit` must be a whole number from 1 to 10000"),
-            ("limit=1e3", "`limit` must be a whole number from 1 to 10000"),
-            ("limit=" + "9" * 5_000, "`limit` must be a whole number from 1 to 10000"),
-            ("after=-1", "`after` must be a whole number from 0 to 9223372036854775807"),
-            ("after=", "`after` must be a whole number from 0 to 9223372036854775807"),
-            ("after=1_0", "`after` must be a whole number from 0 to 9223372036854775807"),
-        ],
-    )
-    async def test_refuses_bad_numbers(self, client, query, range_of):
-        """A number out of range, or none at all, is a 400 that gives the range."""
-        expected = {"error": {"code": "VALIDATION_ERROR", "message": range_of}}
 
-        assert await client.ask("GET", f"/sandbox/logs?{query}") == (400, expected)
+@pytest.mark.parametrize(
+    ("body", "encoding", "detail"),
+    [
+        (b"{", "identity", "the body is not JSON: "),
+        (b'[{"message":"a"},3]', "identity", "Expected `object`, got `int` - at `$[1]`"),
+        (b"plain", "gzip", "the body does not decompress: "),
+        (b"{}", "br", "Content-Encoding br is not supported"),
+    ],
+)
+async def test_says_what_is_wrong_with_a_bad_request(client, body, encoding, detail):
+    """A body that cannot be read is a 400 in the intake's envelope, and none of its logs is kept."""
+    status, answer = await client.send(body, encoding)
 
-    async def test_counts_what_happened(self, client, clock):
-        """The stats count requests by fate, bytes of accepted ones, and when the first and the last came."""
-        first_us = clock.us
-        await client.send(b'[{"a":1},{"b":2}]')
-        clock.us += 5
-        await client.send(gzip.compress(b'{"c":3}'), "gzip")
-        await client.send(b"{")
-        await client.send(b"{}", **{"DD-API-KEY": "wrong"})
-        await client.ask("GET", "/api/v1/validate")
+    assert (status, answer["errors"][0]["status"], answer["errors"][0]["title"]) == (400, "400", "Bad Request")
+    assert detail in answer["errors"][0]["detail"]
+    assert await client.logs() == []
 
-        assert await client.stats() == {
-            "requests": 4,
-            "accepted_requests": 2,
-            "logs": 3,
-            "bytes": 24,
-            "wire_bytes": 17 + len(gzip.compress(b'{"c":3}')),
-            "by_status": {"202": 2, "400": 1, "403": 1},
-            "by_encoding": {"identity": 1, "gzip": 1},
-            "dropped_too_old": 0,
-            "truncated": 0,
-            "faults_applied": 0,
-            "first_arrival_us": first_us,
-            "last_arrival_us": first_us + 5,
-            "distinct_keys": 2,
-        }
 
-    async def test_forgets_logs_and_stats(self, client):
-        """After a DELETE the sandbox counts from nothing again, and keys and faults are as before."""
-        before = await client.stats()
-        await client.send(b'[{"a":1},{"b":2}]')
-        await client.ask("POST", "/sandbox/faults", json={"rules": [{"path": "/api/v1/validate", "status": 500}]})
+@pytest.mark.parametrize("kind", ["text/plain", "application/logplex-1"])
+async def test_says_that_it_does_not_read_lines(client, kind):
+    """The intake's line formats are refused by name rather than read as JSON."""
+    detail = f"the sandbox does not read {kind}: send application/json"
 
-        assert await client.ask("DELETE", "/sandbox/logs") == (200, {"forgotten": 2})
-        assert await client.stats() == before
-        assert len((await client.ask("GET", "/sandbox/faults"))[1]["rules"]) == 1
+    assert await client.send(b"{}", **{"Content-Type": kind}) == refusal(400, "Bad Request", detail)
 
-        await client.send(b'{"c":3}')
 
-        assert (await client.ask("GET", "/sandbox/logs"))[1]["data"] == [{"sequence": 1, "request": 1, "log": {"c": 3}}]
+async def test_refuses_more_than_five_megabytes_in_the_recorded_words(client):
+    """5,000,000 bytes before compression are taken; one more is a 413, compressed or not."""
+    log = b'{"message":""}'
+    body = json.dumps({"message": "m" * (5_000_000 - len(log))}, separators=(",", ":")).encode()
+
+    assert (await client.send(body))[0] == 202
+    assert (await client.send(gzip.compress(body), "gzip"))[0] == 202
+    too_large = refusal(413, "Request Entity Too Large", "Request too large")
+    assert await client.send(body + b" ") == too_large
+    assert await client.send(gzip.compress(body + b" "), "gzip") == too_large
+    assert await client.send(body * 3) == too_large
+
+
+async def test_refuses_more_than_a_thousand_entries(client):
+    """An array of 1,001 entries is a 413, and none of them is kept."""
+    assert (await client.send(b"[" + b"{}," * 1_000 + b"{}]"))[0] == 413
+    assert await client.logs() == []
+
+
+async def test_drops_old_logs_after_accepting_them(client, clock):
+    """A log over 18 hours old is accepted like any other, and then is not there; only the stats tell."""
+    now_ms = clock.us // 1_000
+    logs = [{"timestamp": now_ms - age_ms} for age_ms in (18 * 3_600_000 + 1, 18 * 3_600_000, 0)]
+
+    assert await client.send(json.dumps(logs).encode()) == (202, {})
+    assert await client.logs() == logs[1:]
+    assert (await client.stats())["dropped_too_old"] == 1
+
+    clock.us += 3_600_000_000
+    assert await client.send(json.dumps(logs).encode()) == (202, {})
+
+    assert await client.logs() == [*logs[1:], logs[2]]
+    assert (await client.stats())["dropped_too_old"] == 3
+
+
+async def test_truncates_long_logs_after_accepting_them(client):
+    """A log over 1,000,000 bytes is accepted, cut to the limit, marked and counted; its neighbours stay whole."""
+    logs = [{"n": 1}, {"n": 2, "message": "m" * 1_100_000}, {"n": 3}]
+
+    assert await client.send(json.dumps(logs).encode()) == (202, {})
+    rows = (await client.ask("GET", "/sandbox/logs"))[1]["data"]
+    assert [row.get("truncated", False) for row in rows] == [False, True, False]
+    assert [row["log"]["n"] for row in rows] == [1, 2, 3]
+    assert 990_000 < len(rows[1]["log"]["message"]) < 1_000_000
+    assert (await client.stats())["truncated"] == 1

@@ -52,6 +52,7 @@ MASKED = [
     ("secrets=['hunter2', 'hunter3'] end", "secrets=[masked:secret] end"),
     ("mysql --password hunter2 -h db", "mysql --password [masked:password] -h db"),
     ("password=foo@example.com!!hunter2", "password=[masked:email]"),
+    ("İİİİ password=hunter2 İ", "İİİİ password=[masked:password] İ"),
     ("password=[masked:email]hunter2", "password=[masked:password]"),
     # Personal data
     ("no user bob.b+x@mail.example.co.uk here", "no user [masked:email] here"),
@@ -63,6 +64,7 @@ MASKED = [
     ("iban DE89370400440532013000 is closed", "iban [masked:iban] is closed"),
     ("call +1 (415) 555-2671 now", "call [masked:phone] now"),
     ("call +442071838750 now", "call [masked:phone] now"),
+    ("call +49 30 123456 2024-05-15", "call [masked:phone] 2024-05-15"),
     ("call (415) 555-2671 now", "call [masked:phone] now"),
     ("call 415-555-2671 or 415.555.2671 now", "call [masked:phone] or [masked:phone] now"),
     ('{"phone_number": "4155552671"}', '{"phone_number": "[masked:phone]"}'),
@@ -86,6 +88,7 @@ UNTOUCHED = [
     "2024-05-15 10:00:00,123 to 2024-05-16 11:30:00",
     "connect ECONNREFUSED 192.168.100.200:5432 after 30000 ms, pool 10/10",
     "Failed to reach https://api.example.com:8443/v1/users/42?page=2#top: 503",
+    "https://api.example.com:8443/teams/@bob", "id 41111111111111110000 has 20 digits",
     "http://127.0.0.1:4000/health and http://[::1]:8080/x@y",
     "maximum context length is 8192 tokens, you asked for max_tokens=9001",
     "prompt_tokens: 8,192, completion_tokens: 512. Limit: tokens_per_minute=30000",
@@ -97,6 +100,7 @@ UNTOUCHED = [
     "Bearer authentication is required, Basic authentication is not",
     'WWW-Authenticate: Bearer error="invalid_token"',
     "trace tr_9f86d081884c7d65 span sp_0123456789012345 agent 550e8400-e29b-41d4-a716-446655440000",
+    "trace tr_4111111111111111 span sp_5500000000000004",
     "id 12345678-1234-4123-8123-415555267155 is unknown",
     "git@github.com:acme/agents.git needs lodash@4.17.21 and @acme/tools@2.0.0",
     "score 0.4111111111111111 is under 0.5", "sum 00000000000000000000000000000000000000 is not a digest",
@@ -157,15 +161,17 @@ def test_never_cuts_inside_a_marker():
     assert mask_text(text, len("call [masked:openai_key]") + 1).text == "call [masked:openai_key]…"
 
 
+@pytest.mark.parametrize("head", ["", f"-----BEGIN PRIVATE KEY-----\n{'TUlJ' * 3_700}\n-----END PRIVATE KEY----- "])
 @pytest.mark.parametrize("secret", [f"sk-proj-{BODY}", "4111 1111 1111 1111", "bob.b@example.com", f"pwd='{BODY} x'"])
-def test_no_part_of_a_secret_at_the_windows_edge_survives(secret):
-    """Wherever a secret meets the end of what is looked at, none of it is left."""
-    filler = "so it goes " * 2_000
+def test_no_part_of_a_secret_at_the_windows_edge_survives(secret, head):
+    """Wherever a secret meets the end of what is looked at, none of it is left, also when a masked head shows it."""
+    secrets = f"{secret} so " * 1_000
 
-    for before in range(WINDOW_CHARS - 2 * EDGE_CHARS, WINDOW_CHARS + 30, 3):
-        result = mask_text(f"{filler[:before]} {secret} {filler[before:]}", WINDOW_CHARS).text
+    for shift in range(len(secret) + 4):
+        result = mask_text(f"{head}{'.' * shift} {secrets}", WINDOW_CHARS).text
         assert result.endswith("…")
         assert not any(part in result for part in (BODY[:8], BODY[-8:], "1111 1111", "bob.b@ex"))
+        assert len(result) < WINDOW_CHARS - EDGE_CHARS or not head
 
 
 def test_no_part_of_a_long_word_at_the_windows_edge_survives():

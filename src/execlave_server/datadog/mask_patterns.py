@@ -177,17 +177,15 @@ def _find_cards(text: str, start: int, end: int) -> Iterator[Span]:
         for parity in (0, 1)
     ]
     ends_group = [index + 1 == len(at) or at[index + 1] > at[index] + 1 for index in range(len(at))]
-    first = 0
-    while first + CARD_DIGITS_MIN <= len(at):
+    for first in range(len(at) - CARD_DIGITS_MIN + 1):
         starts_group = first == 0 or ends_group[first - 1]
-        if starts_group and _CARD_BRANDS.match(digits, first) and not _is_fraction(text, at[first]):
-            for last in range(min(first + CARD_DIGITS_MAX, len(at)) - 1, first + CARD_DIGITS_MIN - 2, -1):
-                luhn = sums[last % 2]
-                if ends_group[last] and (luhn[last] - (luhn[first - 1] if first else 0)) % 10 == 0:
-                    yield Span(at[first], at[last] + 1, Kind.CARD)
-                    first = last
-                    break
-        first += 1
+        if not starts_group or not _CARD_BRANDS.match(digits, first) or _is_fraction(text, at[first]):
+            continue
+        for last in range(min(first + CARD_DIGITS_MAX, len(at)) - 1, first + CARD_DIGITS_MIN - 2, -1):
+            luhn = sums[last % 2]
+            if ends_group[last] and (luhn[last] - (luhn[first - 1] if first else 0)) % 10 == 0:
+                yield Span(at[first], at[last] + 1, Kind.CARD)
+                break
 
 
 def _is_fraction(text: str, start: int) -> bool:

@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+
+import pytest
+from harness import Platform, start_platform
+
+PUBLIC_URL = "https://execlave.example"
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One running installation for all tests that need no more than agents and traces of their own."""
+    with start_platform(tmp_path_factory.mktemp("platform"), public_url=PUBLIC_URL) as started:
+        yield started
