@@ -17,6 +17,10 @@ DRAIN_BYTES_MAX = 1 << 30  # read on past the limit, so that the client hears th
 T = TypeVar("T")
 
 
+class TooDeepError(BadRequestError):
+    """The body is nested more deeply than the decoder goes."""
+
+
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body. Raises PayloadTooLargeError past the limit, after reading the rest away."""
     pieces: list[bytes] = []
@@ -48,8 +52,10 @@ def decode(body: bytes, wanted: type[T]) -> T:
         if mended != body:
             return decode(mended, wanted)
         raise BadRequestError(f"The body is not JSON: {error}.") from error
-    except (RecursionError, UnicodeDecodeError) as error:
-        raise BadRequestError("The body is nested too deeply, or is not UTF-8.") from error
+    except UnicodeDecodeError as error:
+        raise BadRequestError("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise TooDeepError("The body is nested more deeply than about a thousand levels.") from error
 
 
 def answer(content: Any, status: int = 200) -> Response:

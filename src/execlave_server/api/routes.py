@@ -20,11 +20,11 @@ ENFORCE_PATH = "/policies/enforce"  # answers by rules of its own, see `api.enfo
 ROUTES = (
     Route("GET", "/agents", Access.AGENT, sdk.get_agents),
     Route("POST", "/agents", Access.AGENT, sdk.post_agent),
-    Route("GET", "/agents/{agent}", Access.AGENT, sdk.get_agent),
-    Route("GET", "/agents/{agent}/status-poll", Access.AGENT, sdk.get_status),
-    Route("POST", "/agents/{agent}/heartbeat", Access.AGENT, sdk.post_heartbeat),
-    Route("PATCH", "/agents/{agent}/pause", Access.ADMIN, admin.pause_agent),
-    Route("PATCH", "/agents/{agent}/resume", Access.ADMIN, admin.resume_agent),
+    Route("GET", "/agents/{agent:path}/status-poll", Access.AGENT, sdk.get_status),
+    Route("POST", "/agents/{agent:path}/heartbeat", Access.AGENT, sdk.post_heartbeat),
+    Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent),
+    Route("PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent),
+    Route("GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent),  # after those that end in more
     Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, SDK_BODY_BYTES_MAX),
     Route("GET", "/integrations", Access.ADMIN, admin.get_integrations),
     Route("POST", "/integrations", Access.ADMIN, admin.post_integration),

@@ -1,16 +1,22 @@
 """The body of traces/ingest, item by item: a bad one never fails its batch."""
 
+import re
+
 import msgspec
 from msgspec import Raw, Struct
 
 from execlave_server.actions.ingest_traces import RefusalCode, RefusedTrace, SentItem
-from execlave_server.api.codec import decode
+from execlave_server.api.codec import TooDeepError, decode
+from execlave_server.api.split_items import split_items
 from execlave_server.errors import BadRequestError
 from execlave_server.model.json_bytes import canonical_json
 from execlave_server.model.traces import ID_CHARS_MAX, TraceItem
 
 ITEMS_MAX = 1_000  # in one request; the SDK sends 100
 TIMESTAMP_MS_MAX = 8_640_000_000_000_000  # as far as JavaScript's dates go
+
+
+_TRACE_ID = re.compile(rb'"traceId"\s*:\s*"([^"\\]{1,256})"')
 
 
 class _IngestBody(Struct):
@@ -30,7 +36,7 @@ def read_items(body: bytes) -> tuple[list[SentItem], list[RefusedTrace]]:
 
     Raises BadRequestError when the body as a whole is not `{"traces": [...]}`.
     """
-    raws = [bytes(raw) for raw in decode(body, _IngestBody).traces]
+    raws = _split(body)
     if len(raws) > ITEMS_MAX:
         raise BadRequestError(f"{len(raws):,} traces in one request; the most is {ITEMS_MAX:,}. Send several requests.")
     sent: list[SentItem] = []
@@ -41,6 +47,13 @@ def read_items(body: bytes) -> tuple[list[SentItem], list[RefusedTrace]]:
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
             refused.append(RefusedTrace(_trace_id(raw), RefusalCode.VALIDATION_ERROR, _reason(error)))
     return sent, refused
+
+
+def _split(body: bytes) -> list[bytes]:
+    try:
+        return [bytes(raw) for raw in decode(body, _IngestBody).traces]
+    except TooDeepError:
+        return split_items(body)
 
 
 def _read_item(raw: bytes) -> SentItem:
@@ -56,10 +69,12 @@ def _read_item(raw: bytes) -> SentItem:
 
 
 def _trace_id(raw: bytes) -> str:
+    """The trace id of an item that could not be read, as far as it can be found."""
     try:
         name = _name.decode(raw).trace_id
     except (msgspec.MsgspecError, RecursionError):
-        return ""
+        found = _TRACE_ID.search(raw)
+        return found[1].decode(errors="replace") if found else ""
     return name[:ID_CHARS_MAX] if isinstance(name, str) else ""
 
 

@@ -86,7 +86,7 @@ def log_middle(
     """
     fit = _Fit()
     span_name = fit.text("span_name", item.given_span_name)
-    agent_id = fit.text("agent_id", item.agent_id)
+    agent_id = fit.plain("agent_id", item.agent_id or None)
     log = LogMiddle(
         message=f"{span_name or agent_id or item.given_span_type or 'trace'} {item.status}",
         trace_id=item.trace_id,
