@@ -50,6 +50,7 @@ MASKED = [
     ("Cookie: sid=hunter2; csrf=hunter3\nHost: x", "Cookie: [masked:secret]\nHost: x"),
     ("session_id=hunter2", "session_id=[masked:secret]"),
     ("secrets=['hunter2', 'hunter3'] end", "secrets=[masked:secret] end"),
+    ("password={a}hunter2 for bob", "password=[masked:password] for bob"),
     ("mysql --password hunter2 -h db", "mysql --password [masked:password] -h db"),
     ("password=foo@example.com!!hunter2", "password=[masked:email]"),
     ("İİİİ password=hunter2 İ", "İİİİ password=[masked:password] İ"),
@@ -182,6 +183,14 @@ def test_no_part_of_a_long_word_at_the_windows_edge_survives():
 
     assert result.cut
     assert "Zz9" not in result.text
+
+
+def test_shows_nothing_that_stands_behind_the_windows_edge():
+    """A secret behind the edge does not bring back the words before it."""
+    head = f"-----BEGIN PRIVATE KEY-----\n{'TUlJ' * 3_700}\n-----END PRIVATE KEY----- "
+    text = head.ljust(WINDOW_CHARS - EDGE_CHARS + 1, ".") + f"behind sk-proj-{BODY} " + "." * WINDOW_CHARS
+
+    assert "behind" not in mask_text(text, WINDOW_CHARS).text
 
 
 def test_reads_no_further_than_the_window():

@@ -51,7 +51,7 @@ _HARMLESS_VALUES = frozenset({
 })  # fmt: skip
 _VALUE = re.compile(
     r"[bru]{0,2}(?P<quote>\\{0,7}[\"'`])(?P<quoted>[\s\S]*?)(?:(?<!\\)(?P=quote)|\Z)"
-    r"|(?!\[masked:)(?P<held>[\[{][^\]}]*[\]}]?)"
+    r"|(?!\[masked:)(?P<held>[\[{][^\]}]*[\]}]?[^\s&,;\"'`)\]}]*)"
     r"|(?:(?:bearer|basic|digest|token|apikey|negotiate|aws4-hmac-sha256)[ \t]{1,4})?"
     # An unquoted value goes on to a blank, or to a separator that a blank, the end or the next key follows.
     r"(?P<bare>[^\s&,;\"'`]*+(?:(?:[&,;](?!\s|\Z|[\w.-]{1,64}[ \t]{0,4}[=:])|[\"'`](?=[a-z0-9]))[^\s&,;\"'`]*+)*+)"
@@ -67,8 +67,6 @@ _AWS_SECRET = re.compile(
 _NAMED_PHONE = re.compile(  # a plain number is a phone number only where it is called one
     r"""(?:phone|mobile)[a-z_ ]{0,12}[\\"']{0,4} ?[:=] ?[\\"']{0,4}(?P<value>[0-9(][0-9 ().-]{5,18}[0-9])"""
 )
-
-
 _COUNT_OR_WORD = re.compile(r"[0-9][0-9.,/%k]*|[a-z]+")
 _KINDS_BY_WORD = {
     **dict.fromkeys(("password", "passwd", "passphrase", "passcode", "pwd"), Kind.PASSWORD),
