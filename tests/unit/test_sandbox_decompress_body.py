@@ -100,6 +100,7 @@ def test_bounds_the_number_of_gzip_members():
     [
         *((b"not compressed at all", encoding) for encoding in COMPRESSED),
         *((COMPRESS[encoding](b"a" * 99) + b"junk", encoding) for encoding in COMPRESSED),
+        (zlib.compress(b"[]") + zlib.compress(b"[]"), ContentEncoding.DEFLATE),
         (gzip.compress(b"a" * 99)[:-1], ContentEncoding.GZIP),
         (gzip.compress(b"a" * 99)[:-8] + bytes(8), ContentEncoding.GZIP),
         (zlib.compress(b"a" * 99)[:-4] + bytes(4), ContentEncoding.DEFLATE),
@@ -108,7 +109,7 @@ def test_bounds_the_number_of_gzip_members():
     ],
 )
 def test_refuses_what_does_not_decompress(wire, encoding):
-    """Junk, a broken checksum, a short stream or deflate without its zlib wrapper is a 400."""
+    """Junk, a broken checksum, a short stream, two zlib streams or deflate without its zlib wrapper is a 400."""
     with pytest.raises(RefusedError, match="the body does not decompress: ") as refused:
         decompress_body(wire, encoding)
 

@@ -1,4 +1,5 @@
 import itertools
+import os
 from collections.abc import Iterator
 
 import msgspec
@@ -82,10 +83,11 @@ def test_a_log_longer_than_a_page_is_a_page(spool):
 
 
 def test_forgets_everything(spool):
-    """After clear() numbering begins anew, and old marks are gone."""
+    """After clear() numbering begins anew, old marks are gone, and the disk is free."""
     spool.append([b"1", b"22"], 1, {0})
 
     assert spool.clear() == 2
+    assert os.fstat(spool._file.fileno()).st_size == 0
     assert spool.page(0, 10) == []
 
     spool.append([b"333"], 9, set())

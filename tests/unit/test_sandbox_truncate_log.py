@@ -66,14 +66,16 @@ def test_cuts_the_longest_strings_first():
     assert cut_strings(log, 99) == b'{"a":"","bbbbbbbbbbbbbbbb":"","c":{"d":[""]},"n":1.50}'
 
 
-@pytest.mark.parametrize("letter", ["m", "é", "😀", "\\", "\n", '"'])
-def test_truncates_to_just_under_the_limit(letter):
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("letter", ["m", "é", "中", "😀", "\\", "\n", '"'])
+def test_truncates_to_just_under_the_limit(letter, ascii_only):
     """A long message loses what is too much of it and no more, whatever it is written in; the rest stays."""
-    raw = b'{"service": "api", "message": %b, "n": 1e400}' % json.dumps(letter * 1_100_000, ensure_ascii=False).encode()
+    letters = json.dumps(letter * 1_100_000, ensure_ascii=ascii_only).encode()
+    a_letter = len(letters) // 1_100_000
 
-    cut = truncate_log(raw)
+    cut = truncate_log(b'{"service": "api", "message": %b, "n": 1e400}' % letters)
 
-    assert LOG_BYTES_MAX - len("😀".encode()) < len(cut) <= LOG_BYTES_MAX
+    assert LOG_BYTES_MAX - a_letter < len(cut) <= LOG_BYTES_MAX
     message = json.loads(cut)["message"]
     assert message == letter * len(message)
     assert json.loads(cut) == {"service": "api", "message": message, "n": float("inf")}

@@ -53,14 +53,8 @@ def create_app(keys: Iterable[str], clock: Clock) -> web.Application:
     app[STATE] = state
     for endpoint in ENDPOINTS:
         app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
-    app.on_shutdown.append(wake_waiting)
     app.cleanup_ctx.append(hold_spool)
     return app
-
-
-async def wake_waiting(app: web.Application) -> None:
-    """Let hung and delayed requests end, so that they do not hold up the shutdown."""
-    app[STATE].closing.set()
 
 
 async def hold_spool(app: web.Application) -> AsyncIterator[None]:

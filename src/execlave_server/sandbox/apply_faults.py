@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 
 from aiohttp import web
@@ -18,12 +19,12 @@ async def apply_faults(request: web.Request, handler: Handler) -> web.StreamResp
         return await handler(request)
     state.counters.faults_applied += 1
     await request.read()  # while a body waits unread, a client that goes away is not noticed
-    await state.wait_ms(rule.delay_ms)
+    await asyncio.sleep(rule.delay_ms / 1_000)
     match rule.action:
         case FaultAction.RESPOND:
             return await handler(request) if rule.status is None else planned_answer(rule, rule.status)
         case FaultAction.HANG:
-            await state.closing.wait()  # or the client goes, which cancels this
+            await asyncio.Event().wait()  # until the client goes, or the sandbox: either cancels this
             return reset_connection(request)
         case FaultAction.RESET:
             return reset_connection(request)

@@ -22,4 +22,4 @@ KEYS_SEEN_MAX = 10_000  # stop counting there: a caller that invents keys must n
 FAULT_RULES_MAX = 1_000  # more is a mistake, not a scenario
 FAULT_DELAY_MS_MAX = 600_000  # ten minutes outlast every sender's timeout
 
-SHUTDOWN_GRACE_S = 0.5  # aiohttp waits twice this for slow senders, so stopping takes at most about a second
+SHUTDOWN_GRACE_S = 0.4  # aiohttp waits it twice for requests in progress, so stopping takes less than a second

@@ -1,4 +1,3 @@
-import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -20,14 +19,6 @@ class SandboxState:
     spool: LogSpool = field(default_factory=LogSpool)
     counters: Counters = field(default_factory=Counters)
     faults: FaultPlan = field(default_factory=FaultPlan)
-    closing: asyncio.Event = field(default_factory=asyncio.Event)  # wakes what waits, so that stopping is quick
-
-    async def wait_ms(self, delay_ms: int) -> None:
-        """Wait, but not past the end of the sandbox."""
-        try:
-            await asyncio.wait_for(self.closing.wait(), delay_ms / 1_000)
-        except TimeoutError:
-            return
 
 
 STATE = web.AppKey("STATE", SandboxState)
