@@ -74,7 +74,7 @@ def canary_log(service: str, ddtags: str, now_ms: int) -> bytes:
 def _says_valid(reply: Reply) -> bool:
     try:
         return reply.status == 200 and msgspec.json.decode(reply.body) == {"valid": True}  # noqa: PLR2004 - HTTP OK
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
 
 

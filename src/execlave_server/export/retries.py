@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 BACKOFF_FIRST_US = 1_000_000
 BACKOFF_MAX_US = 120_000_000  # as the official Agent's
+DIGITS_MAX = 18  # a longer number means "very long" as well
 EPOCH_SECONDS_FROM = 1_000_000_000  # a wait of thirty years is an epoch time
 
 
@@ -21,7 +22,7 @@ def told_wait_us(headers: Mapping[str, str], now_us: int) -> int:
     for name in ("Retry-After", "X-RateLimit-Reset"):
         text = headers.get(name, "").strip()
         if text.isascii() and text.isdigit():
-            seconds = int(text)
+            seconds = int(text[:DIGITS_MAX])
             wait_us = seconds * 1_000_000 - now_us if seconds > EPOCH_SECONDS_FROM else seconds * 1_000_000
             return min(max(wait_us, 0), BACKOFF_MAX_US)
     return 0
