@@ -38,7 +38,8 @@ update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1
 where due_at_us is not null and leased_at_us is not null
 
 -- name: delivery_counts
-select d.id, coalesce(sum(x.log_count) filter (where x.delivered_at_us is not null), 0) as delivered,
+select d.id, (select coalesce(sum(trace_count), 0) from batches where organization = :organization) as committed,
+  coalesce(sum(x.log_count) filter (where x.delivered_at_us is not null), 0) as delivered,
   coalesce(sum(x.log_count) filter (where x.delivered_at_us is null), 0) as waiting,
   min(x.committed_at_us) filter (where x.delivered_at_us is null) as oldest_waiting_at_us
 from destinations d left join outbox x on x.destination = d.number
