@@ -208,7 +208,12 @@ class Lane:
         """Send nothing more this way: the logs wait until a connection passes its test."""
         self._held = True
         reason = f"Datadog answered {ending.status} to the API key ending in {self.destination.key_hint}"
-        hold: Parameters = {"destination": self.destination.number, "reason": reason, "now_us": now_us}
+        hold: Parameters = {
+            "destination": self.destination.number,
+            "seen_at_us": self.destination.updated_at_us,  # a connection that took over meanwhile is not held
+            "reason": reason,
+            "now_us": now_us,
+        }
         self._results.append(Call("hold_destination", hold))
         self._release_leased()
 
