@@ -7,21 +7,24 @@ counted among the answered.
 """
 
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from execlave import Execlave
-from harness import Platform, Server, kill_process, running, start_platform, wait_for
-from tau_bench import identity, load_runs, replay_run
+from harness import Platform, Server, kill_process, running, sdk_client, start_platform, wait_for
+from tau_bench import count_spans, identity, load_runs, replay_run
 
 RUNS = 60
 CLIENTS = 3
 SPANS_PER_REQUEST = 5
 BATCHES = 24  # of the requests under way at once when the server dies
 BATCH_SPANS = 200
-# After how many answered requests what is killed: each lands somewhere inside the work of three clients.
-KILLS = {20: "server-process", 40: "worker", 60: "server-process", 80: "serve", 120: "worker", 140: "server-process"}
+# What is killed in turn, each after so many more answered requests: somewhere inside the work of three clients.
+KILLS = ["server-process", "worker", "server-process", "serve", "worker", "server-process"]
+ANSWERED_BETWEEN = 20
 
 
 def note_answered(exe: Execlave, answered: list[dict[str, Any]]) -> None:
@@ -39,59 +42,51 @@ def note_answered(exe: Execlave, answered: list[dict[str, Any]]) -> None:
 
 
 class Fleet:
-    """Clients of the published SDK that replay runs until these end, and how far they are."""
+    """Clients of the published SDK that replay all runs, again and again until they are told to finish."""
 
     def __init__(self, url: str, key: str, runs: list[dict[str, Any]]) -> None:
         self._address = (url, key)
         self._runs = runs
         self.sent: list[dict[str, Any]] = []
         self.answered: list[dict[str, Any]] = []
+        self._finishing = threading.Event()
         self._pool = ThreadPoolExecutor(CLIENTS)
         self._work = [self._pool.submit(self._replay, number) for number in range(CLIENTS)]
 
-    @property
-    def answered_requests(self) -> int:
-        """About how many requests were answered."""
-        return len(self.answered) // SPANS_PER_REQUEST
-
-    @property
-    def is_done(self) -> bool:
-        """Whether every client is."""
-        return all(work.done() for work in self._work)
+    def wait_for_answers(self) -> None:
+        """Wait until some more requests are answered."""
+        enough = len(self.answered) + ANSWERED_BETWEEN * SPANS_PER_REQUEST
+        wait_for(lambda: len(self.answered) >= enough or any(work.done() for work in self._work), "more answers")
 
     def finish(self) -> None:
-        """Wait for the clients, and raise what they raised."""
+        """Let each client end with the run it is at, and raise what any raised."""
+        self._finishing.set()
         self._pool.shutdown()
         for work in self._work:
             work.result()
 
     def _replay(self, number: int) -> None:
         url, key = self._address
-        exe = Execlave(api_key=key, base_url=url, enable_control_channel=False, batch_size=SPANS_PER_REQUEST)
-        try:
+        mine = self._runs[number::CLIENTS]
+        with sdk_client(url, key, batch_size=SPANS_PER_REQUEST) as exe:
             note_answered(exe, self.answered)
-            for run in self._runs[number::CLIENTS]:
+            for count, run in enumerate(itertools.cycle(mine), start=1):
                 self.sent += replay_run(exe, f"airline-{number}", run)
-        finally:
-            exe.shutdown()
-            exe._session.close()
+                if count >= len(mine) and self._finishing.is_set():
+                    return
 
 
-def kill(platform: Platform, server: Server, what: str) -> Server:
-    """Kill a child of `serve`, or `serve` itself, which is then started again on its port; the server from now on.
-
-    The worker is killed while the intake has a request of its and has not answered yet.
-    """
+def kill(platform: Platform, server: Server, what: str) -> None:
+    """Kill a child of `serve`, or `serve` itself. The worker is killed while its request waits for its answer."""
     if what == "worker":
         before = platform.sandbox.stats()["faults_applied"]
         platform.sandbox.fail({"times": None, "delay_ms": 5_000})
         wait_for(lambda: platform.sandbox.stats()["faults_applied"] > before, "a request under way")
-    if what != "serve":
+    if what == "serve":
+        server.kill()
+    else:
         server.kill_child(what)
-        platform.sandbox.fail()
-        return server
-    server.kill()
-    return platform.installation.serve(port=server.port)
+    platform.sandbox.fail()
 
 
 @pytest.fixture(scope="module")
@@ -152,22 +147,22 @@ class TestKill:
         runs = load_runs()[:RUNS]
         server = platform.server
         fleet = Fleet(server.url, platform.installation.api_key, runs)
-        done: list[str] = []
-        try:
-            for after, what in KILLS.items():
-                wait_for(lambda after=after: fleet.answered_requests >= after or fleet.is_done, f"{after} requests")
-                assert not fleet.is_done, f"the replay ended before {what} was killed"
-                server = kill(platform, server, what)
-                done.append(what)
-        finally:
-            fleet.finish()
-        with running(server):
+        with ExitStack() as started:
+            try:
+                for what in KILLS:
+                    fleet.wait_for_answers()
+                    kill(platform, server, what)
+                    if what == "serve":
+                        server = started.enter_context(running(platform.installation.serve(port=server.port)))
+                fleet.wait_for_answers()
+            finally:
+                fleet.finish()
             server.wait_until_delivered()
 
         logs = [log for log in platform.sandbox.logs() if log.get("agent_id", "").startswith("airline-")]
         delivered = {(log["execlave"]["trace_id"], log["execlave"]["span_id"]): log for log in logs}
         sent = {identity(item): item for item in fleet.sent}
-        assert done == list(KILLS.values())
+        assert len(sent) >= sum(count_spans(run) for run in runs)
         assert len(fleet.answered) > len(sent) / 2
         assert {identity(item) for item in fleet.answered} <= delivered.keys()
         assert delivered.keys() <= sent.keys()
