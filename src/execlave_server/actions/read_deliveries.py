@@ -10,6 +10,8 @@ class DeliveryCounts(Struct, frozen=True):
     id: str
     delivered: int
     waiting: int
+    parked: int
+    late: int
     oldest_waiting_at_us: int | None
 
 
