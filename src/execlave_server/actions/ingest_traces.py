@@ -1,7 +1,6 @@
 """Traces in: each becomes a stored trace and the middle of its Datadog log, and all of them one commit."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -13,9 +12,8 @@ from execlave_server.actions.services import Services
 from execlave_server.datadog.logs import Cost, log_middle
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
-from execlave_server.model.json_bytes import canonical_json
 from execlave_server.model.organizations import ApiKey
-from execlave_server.model.traces import NewTrace, TraceItem, TraceOutcome, key_of, pack_item
+from execlave_server.model.traces import NewTrace, TraceItem, TraceOutcome, identify, pack_item
 from execlave_server.store.protocol import StaleError, Traces, Write
 
 COMMIT_AGAIN_MAX = 5
@@ -27,6 +25,8 @@ class SentItem(Struct, frozen=True):
 
     raw: bytes
     item: TraceItem
+    span_id: str
+    occurred_at_ms: int | None
 
 
 class RefusalCode(StrEnum):
@@ -86,33 +86,37 @@ async def _prepare(
 def _new_traces(
     costs: CostEstimator, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]], now_us: int
 ) -> list[NewTrace]:
-    return [_new_trace(costs, key, sent, named[sent.item.agent_id or ""], now_us) for sent in items]
+    agents: dict[tuple[str, str | None], Agent | None] = {}
+    traces = []
+    for sent in items:
+        meant = (sent.item.agent_id or "", sent.item.environment)
+        if meant not in agents:
+            agents[meant] = resolve_agent(named[meant[0]], *meant)
+        traces.append(_new_trace(costs, key, sent, agents[meant], now_us))
+    return traces
 
 
-def _new_trace(costs: CostEstimator, key: ApiKey, sent: SentItem, named: list[Agent], now_us: int) -> NewTrace:
+def _new_trace(costs: CostEstimator, key: ApiKey, sent: SentItem, agent: Agent | None, now_us: int) -> NewTrace:
     item = sent.item
-    agent = resolve_agent(named, item.agent_id or "", item.environment)
-    span_id = item.given_span_id or hashlib.sha256(canonical_json(sent.raw)).hexdigest()
-    trace_key, span_key = key_of(key.organization_id, item.trace_id), key_of(span_id)
+    identity = identify(key.organization_id, item.trace_id, sent.span_id)
     log = log_middle(
         item,
         organization_id=key.organization_id,
-        span_id=span_id,
-        trace_key=trace_key,
-        span_key=span_key,
+        span_id=sent.span_id,
+        delivery_key=identity.delivery_key,
         agent=agent,
         cost=_cost(costs, item),
     )
     return NewTrace(
         trace_id=item.trace_id,
-        span_id=span_id,
-        trace_key=trace_key,
-        span_key=span_key,
+        span_id=sent.span_id,
+        trace_key=identity.trace_key,
+        span_key=identity.span_key,
         status=item.status.code,
         agent=item.agent_id or "",
         environment=item.environment or "",
         span_type=item.given_span_type or "",
-        occurred_at_ms=item.occurred_at_ms(now_us),
+        occurred_at_ms=now_us // 1_000 if sent.occurred_at_ms is None else sent.occurred_at_ms,
         log=log,
         item=pack_item(sent.raw),
     )

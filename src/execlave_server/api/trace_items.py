@@ -9,7 +9,7 @@ from execlave_server.actions.ingest_traces import RefusalCode, RefusedTrace, Sen
 from execlave_server.api.codec import TooDeepError, decode
 from execlave_server.api.split_items import split_items
 from execlave_server.errors import BadRequestError
-from execlave_server.model.json_bytes import canonical_json
+from execlave_server.model.json_bytes import digest
 from execlave_server.model.traces import ID_CHARS_MAX, TraceItem
 
 ITEMS_MAX = 1_000  # in one request; the SDK sends 100
@@ -39,11 +39,12 @@ def read_items(body: bytes) -> tuple[list[SentItem], list[RefusedTrace]]:
     raws = _split(body)
     if len(raws) > ITEMS_MAX:
         raise BadRequestError(f"{len(raws):,} traces in one request; the most is {ITEMS_MAX:,}. Send several requests.")
+    read = _read_item if _is_utf8(body) else _read_suspect_item
     sent: list[SentItem] = []
     refused: list[RefusedTrace] = []
     for raw in raws:
         try:
-            sent.append(_read_item(raw))
+            sent.append(read(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
             refused.append(RefusedTrace(_trace_id(raw), RefusalCode.VALIDATION_ERROR, _reason(error)))
     return sent, refused
@@ -56,16 +57,31 @@ def _split(body: bytes) -> list[bytes]:
         return split_items(body)
 
 
-def _read_item(raw: bytes) -> SentItem:
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_suspect_item(raw: bytes) -> SentItem:
+    """The decoder looks only at the texts it reads; somewhere in this request there is one that is not UTF-8."""
     raw.decode()
+    return _read_item(raw)
+
+
+def _read_item(raw: bytes) -> SentItem:
     item = _item.decode(raw)
-    if item.given_span_id is None:
-        canonical_json(raw)  # its digest will be the item's identity
-    elif len(item.given_span_id) > ID_CHARS_MAX:
+    span_id = item.given_span_id
+    if span_id is None:
+        span_id = digest(raw)  # an item that is no span is identified by what it says
+    elif len(span_id) > ID_CHARS_MAX:
         raise ValueError(f"metadata.spanId has more than {ID_CHARS_MAX} characters")
-    if abs(item.occurred_at_ms(0)) > TIMESTAMP_MS_MAX:
+    occurred_at_ms = item.occurred_at_ms
+    if occurred_at_ms is not None and abs(occurred_at_ms) > TIMESTAMP_MS_MAX:
         raise ValueError("timestamp is beyond the range of dates")
-    return SentItem(raw, item)
+    return SentItem(raw, item, span_id, occurred_at_ms)
 
 
 def _trace_id(raw: bytes) -> str:

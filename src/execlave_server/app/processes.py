@@ -1,6 +1,7 @@
 """The two processes that do the work: the server that answers, the worker that exports."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import uvloop
 
 from execlave_server.api.routes import create_api
 from execlave_server.app.installation import (
-    WORKER_CACHE_KIB,
+    StoreRole,
     counted_worker,
     only_server,
     open_services,
@@ -25,9 +26,9 @@ from execlave_server.clock import SystemClock
 from execlave_server.export.worker import ExportWorker
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Write
-from execlave_server.store.sqlite import Durability
 
 FINISH_WITHIN_S = 5  # requests under way when the server is told to stop
+GC_THRESHOLDS = (50_000, 20, 50)  # with the defaults a batch of traces set off dozens of collections
 ORPHAN_EXIT_S = 8.0  # a process whose parent died is gone by then, whatever it does
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ def run_worker(settings: Settings, orphaned: int | None) -> None:
 async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> None:
     clock = SystemClock()
     vault = open_vault(settings)
-    store = open_store(settings, clock, Durability.NORMAL, cache_kib=WORKER_CACHE_KIB)
+    store = open_store(settings, clock, StoreRole.WORKER)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -109,6 +110,9 @@ def watch_parent(descriptor: int | None, stop: Callable[[], object]) -> None:
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
+    gc.collect()
+    gc.freeze()  # what is imported stays: the collector need not walk it again and again
+    gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 

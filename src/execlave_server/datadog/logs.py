@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from execlave_server.datadog.mask import mask_name, mask_text
+from execlave_server.datadog.mask import Masked, mask_name, mask_text
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
-from execlave_server.model.traces import TraceItem, TraceStatus, delivery_key
+from execlave_server.model.traces import TraceItem, TraceStatus
 
 TEXT_CHARS_MAX = 1_024  # facet values end at 1,024 characters
 TAGS_MAX = 100  # as many as Datadog keeps
@@ -75,8 +75,7 @@ def log_middle(
     *,
     organization_id: str,
     span_id: str,
-    trace_key: int,
-    span_key: int,
+    delivery_key: str,
     agent: Agent | None,
     cost: Cost | None,
 ) -> bytes:
@@ -84,88 +83,88 @@ def log_middle(
 
     `frame_log` closes it. Input, output and metadata are not among its sources.
     """
-    fit = _Fit()
-    span_name = fit.text("span_name", item.given_span_name)
-    agent_id = fit.plain("agent_id", item.agent_id or None)
-    log = LogMiddle(
-        message=f"{span_name or agent_id or item.given_span_type or 'trace'} {item.status}",
-        trace_id=item.trace_id,
-        parent_trace_id=fit.plain("parent_trace_id", item.parent_trace_id),
-        organization_id=organization_id,
-        agent_id=agent_id,
+    span_type = item.given_span_type
+    named = _mask(item.given_span_name)
+    span_name = named.text or None
+    cut = ["span_name"] if named.cut else []
+    execlave = ExeclaveFields(
         status=item.status,
-        model=fit.plain("model", item.model_name),
+        trace_id=item.trace_id,
+        span_id=span_id,
+        delivery_key=delivery_key,
+        parent_span_id=item.given_parent_span_id,
+        unregistered=agent is None,
+        cost_source=cost.source if cost else None,
+        tags=_tags(item.tags, cut) if item.tags else None,
+    )
+    log = LogMiddle(
+        message=f"{span_name or item.agent_id or span_type or 'trace'} {item.status}",
+        trace_id=item.trace_id,
+        parent_trace_id=item.parent_trace_id,
+        organization_id=organization_id,
+        agent_id=item.agent_id or None,
+        status=item.status,
+        model=item.model_name,
         prompt_tokens=item.prompt_tokens,
         completion_tokens=item.completion_tokens,
         total_tokens=item.summed_tokens,
         cost_usd=cost.usd if cost else None,
         duration_ms=item.duration_ms,
-        environment=fit.plain("environment", item.environment),
-        span_type=fit.plain("span_type", item.given_span_type),
+        environment=item.environment,
+        span_type=span_type,
         span_name=span_name,
-        session_id=fit.plain("session_id", item.session_id),
-        user_id=fit.plain("user_id", item.user_id),
-        execlave=ExeclaveFields(
-            status=item.status,
-            trace_id=item.trace_id,
-            span_id=span_id,
-            delivery_key=delivery_key(trace_key, span_key),
-            parent_span_id=fit.plain("parent_span_id", item.given_parent_span_id),
-            unregistered=agent is None,
-            cost_source=cost.source if cost else None,
-            tags=fit.tags(item.tags),
-        ),
+        session_id=item.session_id if item.session_id is None else str(item.session_id),
+        user_id=item.user_id if item.user_id is None else str(item.user_id),
+        execlave=execlave,
     )
     if item.status is TraceStatus.ERROR or item.error_type or item.error_message:
-        log.error_type, log.error_message = _error(item, fit)
+        log.error_type, log.error_message = _error(item, cut)
     if agent is not None:
         log.agent_name = agent.name
         log.autonomy_level = agent.autonomy_level
         log.agent_status = agent.status
         log.idp_bound = agent.idp_bound
-    if fit.cut and log.execlave:
-        log.execlave.truncated_fields = fit.cut
-    return _encode(log)[1:-2]
+    encoded = _encode(log)
+    if len(encoded) > TEXT_CHARS_MAX:  # only then can an attribute be longer than that
+        cut += _cut_long(log) + [f"execlave.{name}" for name in _cut_long(execlave)]
+    if cut:
+        execlave.truncated_fields = cut
+        encoded = _encode(log)
+    return encoded[1:-2]
 
 
-def _error(item: TraceItem, fit: "_Fit") -> tuple[str | None, str | None]:
+def _mask(text: str | None) -> Masked:
+    """What people write freely, fit to leave: secrets and personal data masked, then cut."""
+    if not text:
+        return Masked("", cut=False, masked=False)
+    return mask_name(text) if len(text) <= _CACHED_TEXT_CHARS else mask_text(text, TEXT_CHARS_MAX)
+
+
+def _error(item: TraceItem, cut: list[str]) -> tuple[str | None, str | None]:
     """An error without type or message gets the platform's placeholders, as the SDK sends them."""
-    error_type, message = fit.text("error_type", item.error_type), fit.text("error_message", item.error_message)
+    kind, message = _mask(item.error_type), _mask(item.error_message)
+    cut += [name for name, masked in (("error_type", kind), ("error_message", message)) if masked.cut]
     if item.status is not TraceStatus.ERROR:
-        return error_type, message
-    return error_type or "UnspecifiedError", message or "No error message provided"
+        return kind.text or None, message.text or None
+    return kind.text or "UnspecifiedError", message.text or "No error message provided"
 
 
-class _Fit:
-    """Makes texts fit to leave: masked where people write them, cut to what Datadog keeps, and says which were cut."""
+def _tags(tags: list[Any], cut: list[str]) -> list[str]:
+    texts = [tag if isinstance(tag, str) else _encode(tag).decode() for tag in tags[:TAGS_MAX]]
+    if len(tags) > TAGS_MAX or any(len(text) > TAG_CHARS_MAX for text in texts):
+        cut.append("execlave.tags")
+    return [mask_name(text[:TAG_CHARS_MAX]).text for text in texts]
 
-    def __init__(self) -> None:
-        self.cut: list[str] = []
 
-    def text(self, field: str, value: str | None) -> str | None:
-        if not value:
-            return None
-        masked = mask_name(value) if len(value) <= _CACHED_TEXT_CHARS else mask_text(value, TEXT_CHARS_MAX)
-        if masked.cut:
-            self.cut.append(field)
-        return masked.text
-
-    def plain(self, field: str, value: str | int | None) -> str | None:
-        if value is None:
-            return None
-        text = str(value)
-        if len(text) <= TEXT_CHARS_MAX:
-            return text
-        self.cut.append(field)
-        return text[: TEXT_CHARS_MAX - 1] + "…"
-
-    def tags(self, tags: list[Any] | None) -> list[str] | None:
-        if not tags:
-            return None
-        texts = [tag if isinstance(tag, str) else _encode(tag).decode() for tag in tags[:TAGS_MAX]]
-        if len(tags) > TAGS_MAX or any(len(text) > TAG_CHARS_MAX for text in texts):
-            self.cut.append("execlave.tags")
-        return [mask_name(text[:TAG_CHARS_MAX]).text for text in texts]
+def _cut_long(fields: Struct) -> list[str]:
+    """Cut the texts that are longer than Datadog keeps; their names."""
+    cut = []
+    for name in fields.__struct_fields__:
+        value = getattr(fields, name)
+        if isinstance(value, str) and len(value) > TEXT_CHARS_MAX:
+            setattr(fields, name, value[: TEXT_CHARS_MAX - 1] + "…")
+            cut.append(name)
+    return cut
 
 
 def frame_head(service: str, ddtags: str) -> bytes:

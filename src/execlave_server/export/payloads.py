@@ -53,5 +53,5 @@ def split_payload(logs: Sequence[bytes]) -> Iterator[tuple[int, int]]:
 
 def compress_payload(logs: Sequence[bytes]) -> bytes:
     """The logs as one gzipped JSON array."""
-    compressed: bytes = igzip.compress(b"[" + b",".join(logs) + b"]", GZIP_LEVEL)
+    compressed: bytes = igzip.compress(b"[%b]" % b",".join(logs), GZIP_LEVEL)
     return compressed

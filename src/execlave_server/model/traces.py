@@ -4,7 +4,8 @@ import hashlib
 import zlib
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,6 +16,7 @@ TRACES_PER_BATCH_MAX = 1_000  # what one intake request takes; a batch is the un
 BATCH_BYTES_MAX = 4_000_000  # of logs; leaves room under the intake's 5 MB for what each destination adds
 ITEM_COMPRESS_OVER_BYTES = 2_048  # below this, compression costs more than the page it saves
 ID_CHARS_MAX = 256
+KEY_BYTES = 8  # 64 bits: two traces of one organization meet by chance once in 4 billion
 EPOCH_MS_FROM = 100_000_000_000  # as seconds this is the year 5138, as milliseconds 1973
 
 
@@ -102,14 +104,15 @@ class TraceItem(Struct, rename="camel"):
             return self.total_tokens
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
 
-    def occurred_at_ms(self, received_at_us: int) -> int:
-        """The client's timestamp in epoch milliseconds; the receive time where there is none.
+    @property
+    def occurred_at_ms(self) -> int | None:
+        """The client's timestamp in epoch milliseconds, or None.
 
         Numbers are epoch milliseconds, or seconds when they are too small for that; a time without a zone is UTC.
         """
         stamp = self.timestamp
         if stamp is None:
-            return received_at_us // 1_000
+            return None
         if isinstance(stamp, datetime):
             return int((stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp() * 1_000)
         return int(stamp if abs(stamp) >= EPOCH_MS_FROM else stamp * 1_000)
@@ -143,15 +146,29 @@ class TraceOutcome(StrEnum):
     CONFLICT = "conflict"
 
 
-def key_of(*parts: str) -> int:
-    """A 64-bit signed key of some texts, the same on every machine."""
-    text = "\x00".join(parts).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
+class Identity(NamedTuple):
+    """(organization, trace id, span id) as 64-bit keys, the same on every machine.
+
+    `delivery_key` is both as 32 hexadecimal digits: a log sent twice carries it twice.
+    """
+
+    trace_key: int
+    span_key: int
+    delivery_key: str
 
 
-def delivery_key(trace_key: int, span_key: int) -> str:
-    """32 hexadecimal digits that name (organization, trace_id, span_id); a log sent twice carries it twice."""
-    return f"{trace_key & 0xFFFF_FFFF_FFFF_FFFF:016x}{span_key & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+def identify(organization_id: str, trace_id: str, span_id: str) -> Identity:
+    """The keys of a trace."""
+    trace_key, trace_hex = _trace_key(organization_id, trace_id)
+    span = hashlib.blake2b(span_id.encode(), digest_size=KEY_BYTES).digest()
+    return Identity(trace_key, int.from_bytes(span, "big", signed=True), trace_hex + span.hex())
+
+
+@lru_cache(maxsize=TRACES_PER_BATCH_MAX)
+def _trace_key(organization_id: str, trace_id: str) -> tuple[int, str]:
+    """The spans of a trace come together, so the same one is asked for again and again."""
+    trace = hashlib.blake2b(f"{organization_id}\x00{trace_id}".encode(), digest_size=KEY_BYTES).digest()
+    return int.from_bytes(trace, "big", signed=True), trace.hex()
 
 
 def pack_item(item: bytes) -> bytes:

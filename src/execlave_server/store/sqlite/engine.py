@@ -18,7 +18,7 @@ from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS
 from execlave_server.store.sqlite.writer import Writer
 from execlave_server.store.statements import load_statements
 
-READERS = 3  # reads are short; more threads only fight for the interpreter
+READERS = 3  # in a server: reads are short, more threads only fight for the interpreter
 
 
 def create_database(path: Path, clock: Clock) -> None:
@@ -46,7 +46,14 @@ class SqliteStore:
     """Implements `store.protocol.Store` on one SQLite file."""
 
     def __init__(
-        self, path: Path, clock: Clock, *, durability: Durability, checkpoints: bool = False, cache_kib: int = 4_000
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        durability: Durability,
+        checkpoints: bool = False,
+        cache_kib: int = 4_000,
+        readers: int = READERS,
     ) -> None:
         refuse_affected_sqlite(apsw.sqlite_lib_version())
         self._path = path
@@ -55,7 +62,7 @@ class SqliteStore:
         _require_schema(connection, path)
         self.writer = Writer(connection, self._statements, clock)
         self._write_connection = connection
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
         self._local = threading.local()
         self._reader_connections: list[apsw.Connection] = []
         self._checkpointer = Checkpointer(connect(path, durability), path) if checkpoints else None

@@ -1,6 +1,7 @@
 """What happens inside one SQLite transaction: calls, checks, and traces made into batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 import apsw
@@ -98,6 +99,7 @@ class Transaction:
     def _trace_rows(
         self, organization: int, batch: int, traces: Iterable[NewTrace], first_id: int
     ) -> list[tuple[Value, ...]]:
+        label = partial(self._label, organization)
         return [
             (
                 row_id,
@@ -107,9 +109,9 @@ class Transaction:
                 organization,
                 batch,
                 trace.status,
-                self._label(organization, "span_type", trace.span_type),
-                self._label(organization, "agent", trace.agent),
-                self._label(organization, "environment", trace.environment),
+                label("span_type", trace.span_type),
+                label("agent", trace.agent),
+                label("environment", trace.environment),
                 trace.occurred_at_ms,
                 trace.trace_id,
                 trace.span_id,
