@@ -2,12 +2,14 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from execlave_server.errors import SettingsError
 
@@ -116,28 +118,21 @@ def _refuse_unknown(given: Mapping[str, Any], known: set[str], shown: Any) -> No
 
 
 def _convert(name: str, value: Any) -> Any:
+    """A value as its setting's type: a text from the environment is read, a value from the file must be of it."""
     wanted = next(setting.type for setting in fields(Settings) if setting.name == name)
     try:
-        if wanted is Path:
-            return Path(value)
-        if wanted is int:
-            return int(value)
-        if wanted is bool:
-            return _boolean(value)
-        if wanted is str:
-            return str(value)
-        return dict(value) if isinstance(value, Mapping) else _table(str(value))
-    except (ValueError, TypeError) as error:
+        if isinstance(value, str) and wanted in _READ_TEXT:
+            return _READ_TEXT[wanted](value)
+        return msgspec.convert(value, wanted) if wanted is not Path else Path(value)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
         raise SettingsError(f"The setting {PREFIX}{name.upper()} is {value!r}: {error}.") from error
 
 
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
+def _boolean(text: str) -> bool:
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
-    if str(value).lower() not in words:
+    if text.lower() not in words:
         raise ValueError("expected true or false")
-    return words[str(value).lower()]
+    return words[text.lower()]
 
 
 def _table(text: str) -> dict[str, str]:
@@ -145,6 +140,9 @@ def _table(text: str) -> dict[str, str]:
     if not all("=" in pair for pair in pairs):
         raise ValueError("expected site=url,site=url")
     return {site.strip(): url.strip() for site, url in (pair.split("=", 1) for pair in pairs)}
+
+
+_READ_TEXT: Mapping[Any, Callable[[str], Any]] = {int: int, bool: _boolean, Mapping[str, str]: _table}
 
 
 def _check(settings: Settings) -> None:
@@ -156,18 +154,27 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"EXECLAVE_SERVER_KEK is {settings.kek!r}; this version knows file:/path only.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
-    urls = {
-        "public_url": settings.public_url,
-        "datadog_sandbox_url": settings.datadog_sandbox_url,
-        **settings.datadog_intake_urls,
-        **settings.datadog_api_urls,
-    }
-    for name, url in urls.items():
-        if url and urlsplit(url).scheme not in {"http", "https"}:
-            raise SettingsError(f"The address {url!r} of {name} must start with http:// or https://.")
+    urls = [
+        ("public_url", settings.public_url),
+        ("datadog_sandbox_url", settings.datadog_sandbox_url),
+        ("https_proxy", settings.https_proxy),
+        *settings.datadog_intake_urls.items(),
+        *settings.datadog_api_urls.items(),
+    ]
+    for name, url in urls:
+        if url and not _is_address(url):
+            raise SettingsError(f"The address {url!r} of {name} must be one like https://host:port/path.")
     sandbox_host = urlsplit(settings.datadog_sandbox_url).hostname or ""
     if settings.datadog_sandbox_url and not settings.datadog_sandbox_any_host and not is_loopback(sandbox_host):
         raise SettingsError(
             f"The sandbox address {settings.datadog_sandbox_url!r} is beyond this machine: traces would leave it. "
             "Set EXECLAVE_SERVER_DATADOG_SANDBOX_ANY_HOST=true if that is meant."
         )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -1,9 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from harness import Platform, start_platform
-
-PUBLIC_URL = "https://execlave.example"
+from harness import PUBLIC_URL, Platform, start_platform
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The product as a user runs it: real commands in processes of their own, spoken to over HTTP."""
 
-import gzip
 import http.client
 import json
 import os
@@ -8,12 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +21,8 @@ from execlave import Execlave
 WITHIN_S = 60.0  # far beyond what anything here takes on a busy machine; passing it means failure
 POLL_S = 0.02
 DATADOG_KEY = "5f0e1d2c3b4a59687786a5b4c3d2e1f0"
+PUBLIC_URL = "https://execlave.example"
+CONNECTION_TEST = "execlave connection test"  # the message of Test connection's log
 
 T = TypeVar("T")
 
@@ -41,6 +40,12 @@ def is_running(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return bool(found.stdout.strip()) and not found.stdout.strip().startswith("Z")
+
+
+def kill_process(pid: int) -> None:
+    """SIGKILL a process, and see it gone."""
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not is_running(pid), f"the end of process {pid}")
 
 
 def processes_holding(text: str) -> list[str]:
@@ -173,13 +178,13 @@ class Sandbox(Program):
         super().__init__(["sandbox", "--port", "0"], folder / "sandbox.log", environment)
         self.url = self.wait_for_line(r"Sandbox on (http://\S+)")[1]
         self.caller = Caller(self.url)
+        self._rows: list[dict[str, Any]] = []
 
     def logs(self) -> list[dict[str, Any]]:
         """Every log of a trace it holds, in arrival order, without the test logs of Test connection."""
-        rows: list[dict[str, Any]] = []
-        while page := self.caller.get(f"/sandbox/logs?limit=10000&after={len(rows)}").data:
-            rows += page
-        return [row["log"] for row in rows if row["log"].get("message") != "execlave connection test"]
+        while page := self.caller.get(f"/sandbox/logs?limit=10000&after={len(self._rows)}").data:
+            self._rows += page
+        return [row["log"] for row in self._rows if row["log"]["message"] != CONNECTION_TEST]
 
     def wait_for_logs(self, wanted: Callable[[dict[str, Any]], bool], count: int) -> list[dict[str, Any]]:
         """The logs that are wanted, once there are so many."""
@@ -217,11 +222,21 @@ class Server(Program):
         self.admin = self.anyone.with_key(installation.admin_key)
         assert self.anyone.get("/ready").status == 200  # a connection made before the server is up waits for it
 
+    def wait_until_delivered(self) -> int:
+        """Wait until nothing waits any more; how many traces are committed."""
+
+        def look() -> dict[str, Any] | None:
+            counts = self.admin.get("/api/v1/deliveries").data
+            return None if any(each["waiting"] for each in counts["destinations"]) else counts
+
+        return (wait_for(look, "an empty outbox") or {})["committed"]
+
     def child(self, command: str) -> int:
         """The pid of `server-process` or `worker`, once it runs."""
-        return wait_for(lambda: self._children().get(command, 0), f"a process {command}")
+        return wait_for(lambda: self.children().get(command, 0), f"a process {command}")
 
-    def _children(self) -> dict[str, int]:
+    def children(self) -> dict[str, int]:
+        """The pids of the commands that run below it."""
         listed = subprocess.run(
             ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "stat=", "-o", "args="],
             capture_output=True,
@@ -234,9 +249,7 @@ class Server(Program):
 
     def kill_child(self, command: str) -> None:
         """SIGKILL `server-process` or `worker`, and see it gone."""
-        pid = self.child(command)
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not is_running(pid), f"the end of {command}")
+        kill_process(self.child(command))
 
     def kill(self) -> None:
         """SIGKILL the parent."""
@@ -302,6 +315,15 @@ def run(
     )
 
 
+def assert_failed(ran: subprocess.CompletedProcess[str], code: str, *said: str) -> None:
+    """One line on standard error with a stable code, nothing on standard output, no traceback, exit code 1."""
+    assert (ran.returncode, ran.stdout) == (1, ""), (ran.stdout, ran.stderr)
+    (line,) = ran.stderr.strip().splitlines()
+    assert line.startswith(f"Error [{code}]: ")
+    for text in said:
+        assert text in line
+
+
 @dataclass(frozen=True)
 class Platform:
     """A sandbox, an installation that delivers to it, and its server."""
@@ -310,7 +332,7 @@ class Platform:
     installation: Installation
     server: Server
 
-    def sdk(self, **options: Any) -> Any:
+    def sdk(self, **options: Any) -> AbstractContextManager[Execlave]:
         """A client of the published SDK with the installation's agent key."""
         return sdk_client(self.server.url, self.installation.api_key, **options)
 
@@ -344,50 +366,3 @@ def sdk_client(url: str, key: str, **options: Any) -> Iterator[Execlave]:
     finally:
         client.shutdown()
         client._session.close()
-
-
-@dataclass(frozen=True)
-class Received:
-    """A request as it came: every byte of it, and its body decompressed."""
-
-    path: str
-    raw: bytes
-    body: bytes
-
-
-class StubServer:
-    """A tiny HTTP server that keeps every byte it is sent and always answers the same."""
-
-    def __init__(self, answer: Callable[[Received], tuple[int, Any]]) -> None:
-        self.received: list[Received] = []
-        keep = self.received.append
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                head = f"{self.requestline}\r\n{self.headers}".encode()
-                plain = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-                keep(request := Received(self.path, head + body, plain))
-                status, content = answer(request)
-                said = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(said)))
-                self.end_headers()
-                self.wfile.write(said)
-
-            do_GET = do_POST = _answer  # noqa: N815 - the names http.server calls
-
-            def log_message(self, *_arguments: Any) -> None:
-                """Stay silent."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def stop(self) -> None:
-        """Close it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

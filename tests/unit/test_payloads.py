@@ -68,6 +68,23 @@ def test_groups_are_as_full_as_the_limits_allow(batches, bytes_per_log):
 
 
 @pytest.mark.parametrize(
+    ("leases", "bytes_per_log", "sizes"),
+    [
+        ([lease(1, 400), lease(2, 600)], 0, [2]),
+        ([lease(1, 400), lease(2, 601)], 0, [1, 1]),
+        ([lease(1, 1_001), lease(2, 1)], 0, [1, 1]),
+        ([lease(1, 1, 2_125_000), lease(2, 1, 2_125_000)], 0, [2]),
+        ([lease(1, 1, 2_125_000), lease(2, 1, 2_125_001)], 0, [1, 1]),
+        ([lease(1, 10, 2_124_000), lease(2, 10, 2_124_000)], 100, [2]),
+        ([lease(1, 10, 2_124_000), lease(2, 10, 2_124_001)], 100, [1, 1]),
+    ],
+)
+def test_groups_at_the_limits(leases, bytes_per_log, sizes):
+    """A thousand logs and 4.25 MB still fit together; one log or one byte more does not."""
+    assert [len(group) for group in group_leases(leases, bytes_per_log)] == sizes
+
+
+@pytest.mark.parametrize(
     ("leases", "bytes_per_log", "full"),
     [
         ([], 0, False),
@@ -124,6 +141,14 @@ def test_pieces_hold_every_log_once_and_in_order(sizes):
 def test_a_piece_has_at_most_a_thousand_logs(count, pieces):
     """The intake takes a thousand logs a request."""
     assert [len(piece) for piece in split_payload([b"{}"] * count)] == pieces
+
+
+@pytest.mark.parametrize(("second", "pieces"), [(2_124_999, [2]), (2_125_000, [1, 1])])
+def test_a_piece_at_the_limit_of_bytes(second, pieces):
+    """Logs and a separator each make 4.25 MB at the most."""
+    logs = [b"x" * 2_124_999, b"x" * second]
+
+    assert [len(piece) for piece in split_payload(logs)] == pieces
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=50), max_size=3), max_size=30))

@@ -36,9 +36,7 @@ async def add_destination(services: Services, organization_id: str, organization
         }
         raise ValidationFailedError(f"A Datadog destination needs {' and '.join(missing)}.", fields=missing)
     name = _check_name(wanted.name or "Datadog")
-    taken: Parameters = {"organization": organization, "name": name}
-    if await services.store.rows("find_destination_named", taken):
-        raise ConflictError(f"There is a destination named {name!r} already. Change that one, or choose another name.")
+    await _refuse_taken(services, organization, name)
     destination_id = f"dst_{services.clock.uuid().replace('-', '')}"
     connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
     row: Parameters = {
@@ -63,9 +61,12 @@ async def change_destination(services: Services, organization: int, destination_
     becomes the candidate, which takes over when it passes Test connection.
     """
     before = await get_destination(services, organization, destination_id)
+    name = before.name if wanted.name is None else _check_name(wanted.name)
+    if name != before.name:
+        await _refuse_taken(services, organization, name)
     after = replace(
         before,
-        name=before.name if wanted.name is None else _check_name(wanted.name),
+        name=name,
         service=before.service if wanted.service is None else validate_service(wanted.service or "execlave"),
         ddtags=before.ddtags if wanted.ddtags is None else normalize_tags(wanted.ddtags).text,
     )
@@ -164,6 +165,11 @@ def _connection(
         raise ValidationFailedError(text, fields={"apiKey": "must be 1 to 200 printable ASCII characters"})
     sealed = services.vault.seal(key, bound_to=api_key_of(organization_id, destination_id))
     return Connection(known_site, sealed, key.last_four)
+
+
+async def _refuse_taken(services: Services, organization: int, name: str) -> None:
+    if await services.store.rows("find_destination_named", {"organization": organization, "name": name}):
+        raise ConflictError(f"There is a destination named {name!r} already. Change that one, or choose another name.")
 
 
 def _check_name(name: str) -> str:

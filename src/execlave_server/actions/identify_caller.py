@@ -1,6 +1,7 @@
 """Who calls: from the API key a request presents to the key as issued."""
 
 import hmac
+import re
 
 from execlave_server.clock import Clock
 from execlave_server.errors import BadSignatureError, RevokedKeyError, UnauthorizedError
@@ -11,6 +12,7 @@ from execlave_server.store.protocol import Check, Store, find_one
 
 KEY_MEMORY_US = 1_000_000  # a key is read again after a second; what governs checks it again inside its commit
 KEYS_REMEMBERED = 10_000
+_TIMESTAMP = re.compile(r"[0-9]{1,15}")  # epoch seconds
 SIGNATURE_WINDOW_S = 300  # either side of now, as the platform's webhooks allow
 
 
@@ -70,7 +72,11 @@ def verify_signature(presented: str, timestamp: str | None, signature: str | Non
     """
     if signature is None:
         return
-    if timestamp is None or not timestamp.isdigit() or abs(now_us / 1e6 - int(timestamp)) > SIGNATURE_WINDOW_S:
+    if (
+        timestamp is None
+        or not _TIMESTAMP.fullmatch(timestamp)
+        or abs(now_us / 1e6 - int(timestamp)) > SIGNATURE_WINDOW_S
+    ):
         raise BadSignatureError(
             "The request's X-Execlave-Timestamp is missing or more than five minutes off. Check this machine's clock."
         )

@@ -5,9 +5,10 @@ from execlave_server.store.protocol import integer
 
 
 class DeliveryCounts(Struct, frozen=True):
-    """Where one destination stands, in logs."""
+    """Where one destination stands, in logs. `committed` is of the organization, in the same snapshot."""
 
     id: str
+    committed: int
     delivered: int
     waiting: int
     parked: int

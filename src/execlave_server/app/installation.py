@@ -75,7 +75,8 @@ async def initialise(settings: Settings, clock: Clock) -> None:
 
 
 def open_vault(settings: Settings) -> Vault:
-    """The vault under this installation's key-encryption key. Raises SecretError."""
+    """The vault under this installation's key-encryption key. Raises DataDirError, SecretError."""
+    _require_database(settings)
     path = key_file(settings)
     if path.resolve().is_relative_to(settings.data_dir.resolve()) and not settings.kek:
         raise SecretError(f"The key-encryption key {path} is inside the data directory. Keep it apart.")
@@ -144,6 +145,7 @@ def only_server(settings: Settings) -> Iterator[None]:
 @contextmanager
 def counted_worker(settings: Settings) -> Iterator[bool]:
     """Hold the data directory as one of its workers; True for the only one, whom nobody's leases bind."""
+    _require_database(settings)
     with _lock_file(settings.data_dir / "worker.lock") as descriptor:
         alone = _try_lock(descriptor, fcntl.LOCK_EX)
         fcntl.flock(descriptor, fcntl.LOCK_SH)

@@ -98,7 +98,7 @@ def log_middle(
         tags=_tags(item.tags, cut) if item.tags else None,
     )
     log = LogMiddle(
-        message=f"{span_name or item.agent_id or span_type or 'trace'} {item.status}",
+        message="",
         trace_id=item.trace_id,
         parent_trace_id=item.parent_trace_id,
         organization_id=organization_id,
@@ -124,13 +124,22 @@ def log_middle(
         log.autonomy_level = agent.autonomy_level
         log.agent_status = agent.status
         log.idp_bound = agent.idp_bound
+    log.message = _message(log)
     encoded = _encode(log)
     if len(encoded) > TEXT_CHARS_MAX:  # only then can an attribute be longer than that
+        log.message = ""
         cut += _cut_long(log) + [f"execlave.{name}" for name in _cut_long(execlave)]
+        log.message = _message(log)
+        encoded = _encode(log)
     if cut:
         execlave.truncated_fields = cut
         encoded = _encode(log)
     return encoded[1:-2]
+
+
+def _message(log: LogMiddle) -> str:
+    """What happened and how it ended, as the log list shows it."""
+    return f"{log.span_name or log.agent_id or log.span_type or 'trace'} {log.status}"
 
 
 def _mask(text: str | None) -> Masked:
@@ -153,7 +162,7 @@ def _tags(tags: list[Any], cut: list[str]) -> list[str]:
     texts = [tag if isinstance(tag, str) else _encode(tag).decode() for tag in tags[:TAGS_MAX]]
     if len(tags) > TAGS_MAX or any(len(text) > TAG_CHARS_MAX for text in texts):
         cut.append("execlave.tags")
-    return [mask_name(text[:TAG_CHARS_MAX]).text for text in texts]
+    return [mask_text(text, TAG_CHARS_MAX).text for text in texts]
 
 
 def _cut_long(fields: Struct) -> list[str]:

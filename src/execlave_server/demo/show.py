@@ -226,6 +226,7 @@ def _free_port(wanted: int) -> int:
     """The wanted port when it is free, else any free one."""
     for port in (wanted, 0):
         with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: an ended one is no user
             probe.bind(("127.0.0.1", port))
             found: int = probe.getsockname()[1]
             return found

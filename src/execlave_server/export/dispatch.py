@@ -19,11 +19,13 @@ class Progress:
     settled: int = field(init=False)
     accepted: int = field(init=False)
     parked: int = field(init=False)
+    written: int = field(init=False)  # what of `settled` the ledger knows
     late: int = 0
     sent_bytes: int = 0
 
     def __post_init__(self) -> None:
-        self.settled, self.accepted, self.parked = self.lease.settled, self.lease.accepted, self.lease.parked
+        self.settled = self.written = self.lease.settled
+        self.accepted, self.parked = self.lease.accepted, self.lease.parked
 
     @property
     def done(self) -> bool:

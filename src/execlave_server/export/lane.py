@@ -263,7 +263,7 @@ class Lane:
         self._mode = _Mode.HELD
         self._probe_at_us = self._clock.now_us() + HELD_PROBE_US
         log.warning("export.held", destination=self.destination.id, reason=reason)
-        self._ledger.hold(reason, self._clock.now_us())
+        self._ledger.hold(reason, self.destination.updated_at_us, self._clock.now_us())
         self._release_leased()
         self._wake.set()
 

@@ -37,7 +37,10 @@ class Ledger:
         self._calls = [*calls, *self._calls]
 
     def settle(self, batch: Progress, ending: Ending, now_us: int) -> None:
-        """Write how far a batch is; one whose logs are all accepted or parked is done."""
+        """Write how far a batch is, if that is news; one whose logs are all accepted or parked is done."""
+        if batch.settled == batch.written:
+            return
+        batch.written = batch.settled
         how_far: dict[str, Value] = {
             "accepted": batch.accepted,
             "parked": batch.parked,
@@ -77,9 +80,14 @@ class Ledger:
         """The way is open again: what waits for its next attempt is due now."""
         self._calls.append(Call("make_waiting_due", {"destination": self._destination, "now_us": now_us}))
 
-    def hold(self, reason: str, now_us: int) -> None:
-        """The destination is held."""
-        held: dict[str, Value] = {"destination": self._destination, "reason": reason, "now_us": now_us}
+    def hold(self, reason: str, seen_at_us: int, now_us: int) -> None:
+        """The destination is held, unless another connection took over since it was seen."""
+        held: dict[str, Value] = {
+            "destination": self._destination,
+            "seen_at_us": seen_at_us,
+            "reason": reason,
+            "now_us": now_us,
+        }
         self._calls.append(Call("hold_destination", held))
 
     def resume(self, now_us: int) -> None:

@@ -17,6 +17,7 @@ BATCH_BYTES_MAX = 4_000_000  # of logs; leaves room under the intake's 5 MB for 
 ITEM_COMPRESS_OVER_BYTES = 2_048  # below this, compression costs more than the page it saves
 ID_CHARS_MAX = 256
 KEY_BYTES = 8  # 64 bits: two traces of one organization meet by chance once in 4 billion
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_MS_FROM = 100_000_000_000  # as seconds this is the year 5138, as milliseconds 1973
 
 
@@ -114,7 +115,8 @@ class TraceItem(Struct, rename="camel"):
         if stamp is None:
             return None
         if isinstance(stamp, datetime):
-            return int((stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp() * 1_000)
+            since = (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)) - EPOCH
+            return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
         return int(stamp if abs(stamp) >= EPOCH_MS_FROM else stamp * 1_000)
 
 

@@ -32,6 +32,8 @@ def create_key_file(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError as error:
+        if not path.exists():
+            raise SecretError(f"The key-encryption key {path} cannot be written: its folder is a file.") from error
         raise SecretError(
             f"A key-encryption key exists already at {path}. It may open another data directory, so it is not "
             "replaced. Move it away, or name another file with EXECLAVE_SERVER_KEK=file:/path."
@@ -56,6 +58,8 @@ def open_key_file(path: Path) -> aead.Aead:
         ) from error
     except OSError as error:
         raise SecretError(f"The key-encryption key {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        text = ""  # no keyset either
     if mode & 0o077:
         raise SecretError(
             f"The key-encryption key {path} is readable by others (mode {mode:04o}). Run: chmod 600 {path}"

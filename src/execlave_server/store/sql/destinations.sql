@@ -38,7 +38,7 @@ where organization = :organization and id = :id
 
 -- name: hold_destination
 update destinations set state = 'held', state_reason = :reason, updated_at_us = :now_us
-where number = :destination and state = 'enabled'
+where number = :destination and state = 'enabled' and updated_at_us = :seen_at_us
 
 -- name: find_destination_named
 select id from destinations where organization = :organization and name = :name

@@ -68,7 +68,8 @@ update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1
 where due_at_us is not null and leased_at_us is not null
 
 -- name: delivery_counts
-select d.id, coalesce(sum(x.accepted_count), 0) as delivered,
+select d.id, (select coalesce(sum(trace_count), 0) from batches where organization = :organization) as committed,
+  coalesce(sum(x.accepted_count), 0) as delivered,
   coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as waiting,
   coalesce(sum(x.parked_count), 0) as parked,
   coalesce(sum(x.late_count), 0) as late,

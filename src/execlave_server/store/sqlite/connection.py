@@ -11,6 +11,7 @@ from execlave_server.errors import DataDirError, UnavailableError
 
 BUSY_TIMEOUT_MS = 5_000  # another process holds the write lock for milliseconds; five seconds means trouble
 READER_CACHE_KIB = 4_000  # reads touch few pages twice
+WAL_FILE_BYTES_MAX = 32 << 20  # what a log that begins anew keeps of its file
 AFFECTED_FROM = (3, 7, 0)  # the WAL-reset fault: a checkpoint beside a writer could lose a commit
 AFFECTED_TO = (3, 51, 2)
 
@@ -44,6 +45,7 @@ def connect(
             connection.execute("pragma journal_mode = wal")
         connection.execute(f"pragma synchronous = {durability.value}")
         connection.execute("pragma wal_autocheckpoint = 0")
+        connection.execute(f"pragma journal_size_limit = {WAL_FILE_BYTES_MAX}")
         connection.execute(f"pragma cache_size = -{cache_kib}")
         connection.execute("pragma foreign_keys = on")
     except apsw.Error as error:

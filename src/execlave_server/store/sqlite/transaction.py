@@ -34,7 +34,7 @@ class Transaction:
         self._labels = labels
         self._now_us = now_us
         self._accepted: dict[int, list[NewTrace]] = {}
-        self._accepted_by_key: dict[TraceKey, NewTrace] = {}
+        self._accepted_by_key: dict[TraceKey, tuple[int, NewTrace]] = {}
         self.new_labels: dict[Label, int] = {}
 
     @property
@@ -58,9 +58,10 @@ class Transaction:
 
     def _accept_one(self, organization: int, trace: NewTrace, batch: list[NewTrace]) -> TraceOutcome:
         key = (trace.trace_key, trace.span_key)
-        twin = self._accepted_by_key.get(key)
-        if twin is not None:
-            same = (twin.trace_id, twin.span_id) == (trace.trace_id, trace.span_id)
+        accepted = self._accepted_by_key.get(key)
+        if accepted is not None:
+            of, twin = accepted
+            same = (of, twin.trace_id, twin.span_id) == (organization, trace.trace_id, trace.span_id)
             return _outcome(same and is_same_item(twin.item, trace.item))
         if key in self._recent:
             stored = self._rows("stored_item", {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]})
@@ -69,7 +70,7 @@ class Transaction:
                 same = identity == [organization, trace.trace_id, trace.span_id]
                 return _outcome(same and isinstance(item, bytes) and is_same_item(item, trace.item))
         batch.append(trace)
-        self._accepted_by_key[key] = trace
+        self._accepted_by_key[key] = organization, trace
         return TraceOutcome.STORED
 
     def store_accepted(self) -> None:

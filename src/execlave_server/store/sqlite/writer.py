@@ -49,6 +49,7 @@ class Writer:
         self._held_over: _Job | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._closed = False
+        self.log_is_long = threading.Event()  # set by the checkpointer
 
     def start(self, recent: set[tuple[int, int]]) -> None:
         """Begin, knowing the keys of the newest traces."""
@@ -73,10 +74,20 @@ class Writer:
 
     def _run(self) -> None:
         while group := self._next_group():
+            if self.log_is_long.is_set():
+                self._fold_log()
             results = self._commit(group)
             loop = group[0].future.get_loop()
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_answer, group, results)
+
+    def _fold_log(self) -> None:
+        """Checkpoint between two commits: while commits never pause, the log can begin anew at no other moment."""
+        self.log_is_long.clear()
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:  # the log stays; the commit that follows says what is wrong with the disk
+            log.warning("store.checkpoint_failed", error=str(error))
 
     def _next_group(self) -> list[_Job]:
         first = self._held_over or self._waiting.get()
@@ -103,8 +114,8 @@ class Writer:
         try:
             return self._commit_together([job.write for job in group])
         except (apsw.Error, UnavailableError) as error:
-            if len(group) == 1:
-                return [error]
+            if len(group) == 1 or isinstance(error.__cause__, apsw.BusyError):
+                return [error] * len(group)  # the lock is held: no single write is at fault, and each would wait again
             log.warning("store.group_commit_failed", writes=len(group), error=str(error))
             return [self._commit([job])[0] for job in group]
         except Exception as error:  # noqa: BLE001 - the thread's boundary: one bad write must not end all writing

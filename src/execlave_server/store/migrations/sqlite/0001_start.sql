@@ -44,11 +44,14 @@ create trigger agent_registered after insert on agents begin
   update organizations set version = version + 1 where number = new.organization;
 end;
 
-create trigger agent_changed after update of name, status, autonomy_level, idp_bound on agents begin
+create trigger agent_changed after update on agents
+when (old.name, old.status, old.status_reason, old.autonomy_level, old.idp_bound)
+  is not (new.name, new.status, new.status_reason, new.autonomy_level, new.idp_bound)
+begin
   update organizations set version = version + 1 where number = new.organization;
 end;
 
-create trigger api_key_revoked after update of revoked_at_us on api_keys begin
+create trigger api_key_revoked after update on api_keys when old.revoked_at_us is not new.revoked_at_us begin
   update organizations set version = version + 1 where number = new.organization;
 end;
 
