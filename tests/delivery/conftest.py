@@ -21,7 +21,7 @@ from execlave_server.api.trace_items import read_items
 from execlave_server.app.installation import initialise, open_services
 from execlave_server.clock import SystemClock
 from execlave_server.export.worker import ExportWorker
-from execlave_server.model.destinations import Destination
+from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import KeyEnvironment, Organization, Role
 from execlave_server.model.secret import Secret
 from execlave_server.sandbox.serve import serve_sandbox
@@ -85,6 +85,12 @@ class Rig:
     async def reload(self) -> Destination:
         return await get_destination(self.services, self.organization.number, self.destination.id)
 
+    async def until_held(self) -> Destination:
+        async with asyncio.timeout(WITHIN_S):
+            while (destination := await self.reload()).state is not DestinationState.HELD:
+                await asyncio.sleep(0.02)
+        return destination
+
     async def until(self, holds: Callable[[DeliveryCounts], bool]) -> DeliveryCounts:
         async with asyncio.timeout(WITHIN_S):
             while not holds(counts := await self.counts()):
@@ -105,6 +111,7 @@ class Rig:
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    """A store with an enabled destination that is a sandbox."""
     clock = PushedClock()
     async with serve_sandbox("127.0.0.1", 0, [KEY], clock) as port, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{port}"
@@ -120,5 +127,3 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
             await try_destination(services, organization.number, destination.id)
             destination = await enable_destination(services, organization.number, destination.id)
             yield Rig(services, organization, clock, key.reveal(), url, session, destination)
-
-

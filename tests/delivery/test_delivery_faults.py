@@ -1,6 +1,5 @@
 """Every failure of the intake ends in delivered, waiting or parked with a reason."""
 
-import asyncio
 from typing import Any
 
 from execlave_server.actions.requeue_parked import list_parked, requeue_parked
@@ -8,6 +7,7 @@ from execlave_server.model.destinations import DestinationState
 
 
 def keys_of(logs: list[dict[str, Any]]) -> list[str]:
+    """The trace ids of some logs, in order."""
     return sorted(log["trace_id"] for log in logs)
 
 
@@ -86,10 +86,7 @@ async def test_a_proxy_that_refuses_everything_does_not_park_the_queue(rig) -> N
     await rig.ingest(200)
 
     async with rig.worker():
-        await rig.until(lambda counts: counts.parked == 0 and counts.delivered == 0 and counts.waiting == 200)
-        async with asyncio.timeout(20):
-            while (held := await rig.reload()).state is not DestinationState.HELD:
-                await asyncio.sleep(0.02)
+        held = await rig.until_held()
         counts = await rig.until(lambda counts: counts.parked == 0)
 
     assert "20 single logs in a row" in (held.state_reason or "")
@@ -102,9 +99,7 @@ async def test_a_refused_key_holds_and_resumes_by_itself(rig) -> None:
     await rig.ingest(50)
 
     async with rig.worker():
-        async with asyncio.timeout(20):
-            while (await rig.reload()).state is not DestinationState.HELD:
-                await asyncio.sleep(0.02)
+        await rig.until_held()
         held = await rig.counts()
         await rig.keys("0123456789abcdef0123456789abcdef")
         rig.clock.pushed_us += 31_000_000

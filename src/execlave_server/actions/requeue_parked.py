@@ -26,7 +26,7 @@ class ParkedLog(Struct, frozen=True):
     parked_at_us: int
 
 
-class _Ledger(Struct, frozen=True):
+class LedgerState(Struct, frozen=True):
     """The outbox row a parked log belongs to."""
 
     fence: int
@@ -67,7 +67,7 @@ async def requeue_parked(services: Services, organization: int, parked_ids: Sequ
 async def requeue_log(store: Store, place: Parameters, position: int, now_us: int) -> None:
     """Make one parked log of an outbox row wait again. Raises ConflictError while the row is being sent."""
     for _ in range(TRY_AGAIN_MAX):
-        ledger = await find_one(store, _Ledger, "ledger_state", place)
+        ledger = await find_one(store, LedgerState, "ledger_state", place)
         if ledger is None or ledger.leased_at_us is not None:
             break
         whole = (1 << ledger.log_count) - 1
