@@ -9,8 +9,10 @@ from execlave_server.store.protocol import Call, Parameters, Row, Store, Write
 
 LEASE_US = 20_000_000
 ALL = 1_000_000
+DONE = {"accepted": 1, "parked": 0, "settled": None, "late": 0, "sent_bytes": 9, "latency_us": 1, "answer": None}
 RESULTS = {
-    "mark_delivered": {"status": 202, "now_us": 1},
+    "mark_done": DONE | {"status": 202, "now_us": 1},
+    "mark_progress": {name: value for name, value in DONE.items() if name != "answer"},
     "mark_waiting": {"status": 500, "answer": "no", "due_at_us": 1},
     "release_lease": {"now_us": 1},
 }
@@ -83,7 +85,7 @@ async def test_a_new_batch_is_due_at_once(ledger, queue, clock):
 
 
 async def test_a_lease_says_what_was_leased(ledger, queue, acme, read):
-    """A lease returns batch, fence, attempts, number of logs, time of commit and bytes of logs."""
+    """A lease returns batch, fence, attempts, number of logs, time of commit, bytes of logs, and how far it is."""
     now_us = await queue(3, 2)
     parameters = {"now_us": now_us, "lease_until_us": now_us + LEASE_US, "rows": ALL, "logs": ALL}
 
@@ -91,8 +93,8 @@ async def test_a_lease_says_what_was_leased(ledger, queue, acme, read):
 
     log_bytes = len(acme.trace("t").log)
     assert sorted(rows) == [
-        (1, 1, 0, 3, now_us - 2_000_000, 3 * log_bytes),
-        (2, 1, 0, 2, now_us - 1_000_000, 2 * log_bytes),
+        (1, 1, 0, 3, now_us - 2_000_000, 3 * log_bytes, 0, 0, None, "live"),
+        (2, 1, 0, 2, now_us - 1_000_000, 2 * log_bytes, 0, 0, None, "live"),
     ]
     assert await read("select due_at_us, leased_at_us from outbox") == [(now_us + LEASE_US, now_us)] * 2
 
@@ -154,7 +156,7 @@ async def test_destinations_lease_apart(ledger, queue, acme):
     now_us = await queue(1)
 
     fences = await ledger.lease(now_us)
-    await ledger.run("mark_delivered", batch=1, fence=fences[1], status=202, now_us=now_us)
+    await ledger.run("mark_done", **DONE, batch=1, fence=fences[1], status=202, now_us=now_us)
 
     assert await other.is_due(now_us) is True
     assert await other.lease(now_us) == {1: 1}
@@ -165,7 +167,7 @@ async def test_delivered_is_never_due_again(ledger, queue, state):
     now_us = await queue(2)
     fences = await ledger.lease(now_us)
 
-    await ledger.run("mark_delivered", batch=1, fence=fences[1], status=202, now_us=now_us + 7)
+    await ledger.run("mark_done", **DONE, batch=1, fence=fences[1], status=202, now_us=now_us + 7)
 
     assert await state() == [(1, None, None, 1, 1, 202, None, now_us + 7)]
     assert await ledger.is_due(now_us + 100 * LEASE_US) is False
@@ -193,7 +195,7 @@ async def test_delivery_forgets_the_last_refusal(ledger, queue, state):
     await ledger.run("mark_waiting", batch=1, fence=fences[1], due_at_us=now_us, status=503, answer="later")
     fences = await ledger.lease(now_us)
 
-    await ledger.run("mark_delivered", batch=1, fence=fences[1], status=202, now_us=now_us)
+    await ledger.run("mark_done", **DONE, batch=1, fence=fences[1], status=202, now_us=now_us)
 
     assert await state() == [(1, None, None, 2, 2, 202, None, now_us)]
 
@@ -228,7 +230,7 @@ async def test_results_reach_only_their_batch(ledger, queue, state):
     now_us = await queue(1, 1, 1)
     fences = await ledger.lease(now_us)
 
-    await ledger.run("mark_delivered", batch=2, fence=fences[2], status=202, now_us=now_us)
+    await ledger.run("mark_done", **DONE, batch=2, fence=fences[2], status=202, now_us=now_us)
 
     assert [row[7] for row in await state()] == [None, now_us, None]
     assert [row[1] for row in await state()] == [now_us + LEASE_US, None, now_us + LEASE_US]
@@ -238,7 +240,7 @@ async def test_releasing_every_lease_frees_only_leased_rows(ledger, queue, state
     """A worker that starts alone frees the leases of the dead, and fences them off; waits and deliveries stay."""
     now_us = await queue(1, 1, 1, 1)
     fences = await ledger.lease(now_us, rows=3)
-    await ledger.run("mark_delivered", batch=1, fence=fences[1], status=202, now_us=now_us)
+    await ledger.run("mark_done", **DONE, batch=1, fence=fences[1], status=202, now_us=now_us)
     later_us = now_us + 60_000_000
     await ledger.run("mark_waiting", batch=2, fence=fences[2], due_at_us=later_us, status=429, answer="")
 
@@ -250,7 +252,7 @@ async def test_releasing_every_lease_frees_only_leased_rows(ledger, queue, state
         (3, now_us + 1, None, 2, 0, None, None, None),
         (4, now_us - 1_000_000, None, 0, 0, None, None, None),
     ]
-    await ledger.run("mark_delivered", batch=3, fence=fences[3], status=202, now_us=now_us)
+    await ledger.run("mark_done", **DONE, batch=3, fence=fences[3], status=202, now_us=now_us)
     assert [row[7] for row in await state()] == [now_us, None, None, None]
 
 
@@ -259,7 +261,7 @@ async def test_results_and_leases_share_a_write(ledger, queue):
     now_us = await queue(1, 1)
     fences = await ledger.lease(now_us, rows=1)
     mine = {"destination": ledger.destination}
-    delivered = Call("mark_delivered", {**mine, "batch": 1, "fence": fences[1], "status": 202, "now_us": now_us})
+    delivered = Call("mark_done", {**mine, **DONE, "batch": 1, "fence": fences[1], "status": 202, "now_us": now_us})
     limits = {"lease_until_us": now_us + LEASE_US, "rows": ALL, "logs": ALL}
     lease = Call("lease_outbox", {**mine, **limits, "now_us": now_us + 10 * LEASE_US})
 
@@ -274,14 +276,14 @@ async def test_counts_add_up(ledger, queue, acme):
     await acme.add_destination("Draft", "draft")
     now_us = await queue(5, 3, 2)
     fences = await ledger.lease(now_us, rows=2)
-    await ledger.run("mark_delivered", batch=2, fence=fences[2], status=202, now_us=now_us)
+    await ledger.run("mark_done", **DONE | {"accepted": 3}, batch=2, fence=fences[2], status=202, now_us=now_us)
 
     counts = await acme.store.find(DeliveryCounts, "delivery_counts", {"organization": acme.number})
 
     assert {count.id: count for count in counts} == {
-        "dst_org_acme_Datadog": DeliveryCounts("dst_org_acme_Datadog", 10, 3, 7, now_us - 3_000_000),
-        "dst_org_acme_Second": DeliveryCounts("dst_org_acme_Second", 10, 0, 10, now_us - 3_000_000),
-        "dst_org_acme_Draft": DeliveryCounts("dst_org_acme_Draft", 10, 0, 0, None),
+        "dst_org_acme_Datadog": DeliveryCounts("dst_org_acme_Datadog", 10, 3, 7, 0, 0, now_us - 3_000_000),
+        "dst_org_acme_Second": DeliveryCounts("dst_org_acme_Second", 10, 0, 10, 0, 0, now_us - 3_000_000),
+        "dst_org_acme_Draft": DeliveryCounts("dst_org_acme_Draft", 10, 0, 0, 0, 0, None),
     }
     await second.lease(now_us)
     assert await acme.store.find(DeliveryCounts, "delivery_counts", {"organization": acme.number}) == counts

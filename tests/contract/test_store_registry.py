@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from execlave_server.actions.read_deliveries import DeliveryCounts
+from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
@@ -22,8 +23,11 @@ FOUND_AS = [
     (Destination, "all_destinations"),
     (Destination, "find_destination"),
     (Destination, "list_destinations"),
+    (LedgerState, "ledger_state"),
     (Organization, "find_organization"),
     (Organization, "list_organizations"),
+    (ParkedLog, "find_parked"),
+    (ParkedLog, "list_parked"),
 ]
 
 

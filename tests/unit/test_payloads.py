@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from execlave_server.export.leases import Lease
 from execlave_server.export.payloads import (
     LOGS_PER_PAYLOAD_MAX,
     PAYLOAD_BYTES_GOAL,
-    Lease,
     compress_payload,
     group_leases,
     is_full,
@@ -25,7 +25,7 @@ BYTES_PER_LOG = st.sampled_from([0, 1, 120, 450])
 
 def lease(batch: int, log_count: int = 1, log_bytes: int = 100) -> Lease:
     """A lease of a batch of that many logs and bytes."""
-    return Lease(batch, 1, 0, log_count, 0, log_bytes, 0)
+    return Lease(batch, 1, 0, log_count, 0, log_bytes, 0, 0, 0, "live", 0)
 
 
 def weigh(leases: list[Lease], bytes_per_log: int) -> tuple[int, int]:
@@ -125,7 +125,7 @@ def test_pieces_hold_every_log_once_and_in_order(sizes):
     """Splitting loses, doubles and reorders nothing; a piece breaks the goal only as one log alone, and none early."""
     logs = [LOGS[size] for size in sizes]
 
-    pieces = [list(piece) for piece in split_payload(logs)]
+    pieces = [logs[start:end] for start, end in split_payload(logs)]
 
     assert [log for piece in pieces for log in piece] == logs
     assert all(pieces)
@@ -140,7 +140,7 @@ def test_pieces_hold_every_log_once_and_in_order(sizes):
 )
 def test_a_piece_has_at_most_a_thousand_logs(count, pieces):
     """The intake takes a thousand logs a request."""
-    assert [len(piece) for piece in split_payload([b"{}"] * count)] == pieces
+    assert [end - start for start, end in split_payload([b"{}"] * count)] == pieces
 
 
 @pytest.mark.parametrize(("second", "pieces"), [(2_124_999, [2]), (2_125_000, [1, 1])])
@@ -148,7 +148,7 @@ def test_a_piece_at_the_limit_of_bytes(second, pieces):
     """Logs and a separator each make 4.25 MB at the most."""
     logs = [b"x" * 2_124_999, b"x" * second]
 
-    assert [len(piece) for piece in split_payload(logs)] == pieces
+    assert [end - start for start, end in split_payload(logs)] == pieces
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=50), max_size=3), max_size=30))
@@ -162,7 +162,9 @@ def test_a_payload_is_a_gzipped_array(documents):
 @given(st.lists(st.sampled_from([100, 500_000, 1_500_000]), min_size=1, max_size=12))
 def test_a_payload_is_within_the_intakes_limits(sizes):
     """Each piece, framed as an array and before compression, is under the 5 MB the intake takes."""
-    for piece in split_payload([LOGS[size] for size in sizes]):
+    logs = [LOGS[size] for size in sizes]
+    for start, end in split_payload(logs):
+        piece = logs[start:end]
         body = gzip.decompress(compress_payload(piece))
 
         assert len(body) <= PAYLOAD_BYTES_GOAL + 1 < INTAKE_BYTES_MAX

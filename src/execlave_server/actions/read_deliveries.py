@@ -11,6 +11,8 @@ class DeliveryCounts(Struct, frozen=True):
     committed: int
     delivered: int
     waiting: int
+    parked: int
+    late: int
     oldest_waiting_at_us: int | None
 
 

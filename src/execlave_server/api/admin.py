@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from starlette.responses import Response
 
 from execlave_server.actions.configure_destination import (
@@ -16,9 +16,10 @@ from execlave_server.actions.configure_destination import (
 )
 from execlave_server.actions.govern_agent import set_agent_status
 from execlave_server.actions.read_deliveries import count_deliveries, count_traces
+from execlave_server.actions.requeue_parked import ParkedLog, list_parked, requeue_parked
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.api.agent_view import agent_view
-from execlave_server.api.codec import data, decode, page
+from execlave_server.api.codec import data, decode, page, whole_number
 from execlave_server.api.exchange import Exchange
 from execlave_server.api.times import iso
 from execlave_server.errors import ValidationFailedError
@@ -27,10 +28,15 @@ from execlave_server.model.destinations import Destination
 from execlave_server.model.secret import Secret
 
 KIND = "datadog_logs"
+PARKED_PER_PAGE_MAX = 1_000
 
 
 class _StatusBody(Struct, forbid_unknown_fields=True):
     reason: str | None = None
+
+
+class _RequeueBody(Struct, forbid_unknown_fields=True):
+    ids: list[int]
 
 
 class _DestinationBody(Struct, rename="camel", forbid_unknown_fields=True):
@@ -115,11 +121,46 @@ async def get_deliveries(exchange: Exchange) -> Response:
             "id": counts.id,
             "delivered": counts.delivered,
             "waiting": counts.waiting,
+            "parked": counts.parked,
+            "late": counts.late,
             "oldestWaitingAt": iso(counts.oldest_waiting_at_us),
         }
         for counts in counted
     ]
     return data({"committed": committed, "destinations": destinations})
+
+
+async def get_parked(exchange: Exchange) -> Response:
+    """Logs that a destination refused for good, oldest first, each with the answer and what was sent."""
+    query = exchange.request.query_params
+    parked = await list_parked(
+        exchange.services,
+        exchange.caller.organization,
+        destination_id=query.get("destination"),
+        after=whole_number(query.get("after", "0"), "after", 1 << 62),
+        limit=whole_number(query.get("limit", "100"), "limit", PARKED_PER_PAGE_MAX),
+    )
+    return data([parked_view(each) for each in parked])
+
+
+async def post_requeue(exchange: Exchange) -> Response:
+    """Make parked logs wait for delivery again."""
+    body = decode(exchange.body, _RequeueBody)
+    done = await requeue_parked(exchange.services, exchange.caller.organization, body.ids)
+    return data({"requeued": done})
+
+
+def parked_view(parked: ParkedLog) -> dict[str, Any]:
+    """A parked log as the API and the command line show it."""
+    return {
+        "id": parked.id,
+        "destination": parked.destination_id,
+        "reason": parked.reason,
+        "status": parked.status,
+        "answer": parked.answer,
+        "parkedAt": iso(parked.parked_at_us),
+        "log": Raw(parked.payload),
+    }
 
 
 def destination_view(destination: Destination) -> dict[str, Any]:

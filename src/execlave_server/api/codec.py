@@ -89,6 +89,13 @@ def refuse(error: ExeclaveServerError) -> Response:
     return response
 
 
+def whole_number(text: str, name: str, most: int) -> int:
+    """A number in a query. Raises ValidationFailedError naming it."""
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(most)) or int(text) > most:
+        raise ValidationFailedError(f"{name} is {text!r}; it must be a whole number up to {most}.", fields={name: text})
+    return int(text)
+
+
 def _field_of(message: str) -> dict[str, str]:
     """The field a validation message names: msgspec writes "... - at `$.name`"."""
     what, separator, where = message.rpartition(" - at `$.")

@@ -34,6 +34,8 @@ ROUTES = (
     Route("POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable),
     Route("POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable),
     Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries),
+    Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
+    Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

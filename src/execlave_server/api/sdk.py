@@ -11,7 +11,7 @@ from execlave_server.actions.ingest_traces import ingest_traces
 from execlave_server.actions.read_agents import AGENTS_PER_PAGE_MAX
 from execlave_server.actions.register_agent import Registration, register_agent
 from execlave_server.api.agent_view import agent_view
-from execlave_server.api.codec import answer, data, decode, page
+from execlave_server.api.codec import answer, data, decode, page, whole_number
 from execlave_server.api.exchange import Exchange
 from execlave_server.api.trace_items import read_items
 from execlave_server.errors import ValidationFailedError
@@ -72,8 +72,8 @@ async def post_agent(exchange: Exchange) -> Response:
 async def get_agents(exchange: Exchange) -> Response:
     """Agents whose id or name contains `search`."""
     query = exchange.request.query_params
-    limit = _whole_number(query.get("limit", "50"), "limit", AGENTS_PER_PAGE_MAX)
-    offset = _whole_number(query.get("offset", "0"), "offset", 1_000_000)
+    limit = whole_number(query.get("limit", "50"), "limit", AGENTS_PER_PAGE_MAX)
+    offset = whole_number(query.get("offset", "0"), "offset", 1_000_000)
     agents, total = await exchange.services.agents.search(
         exchange.caller, query.get("search", ""), limit=limit, offset=offset
     )
@@ -110,9 +110,3 @@ async def post_traces(exchange: Exchange) -> Response:
         error = {"code": refused[0].code, "message": f"No trace was stored. The first reason: {refused[0].error}"}
         return answer({"error": error, **body}, 400)
     return answer(body, 202)
-
-
-def _whole_number(text: str, name: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > most:
-        raise ValidationFailedError(f"{name} is {text!r}; it must be a whole number up to {most}.", fields={name: text})
-    return int(text)

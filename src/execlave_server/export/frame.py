@@ -1,16 +1,23 @@
-"""What a destination puts around each log: its service and tags before, the link to the trace after."""
+"""What a destination puts around each log: service, tags and time before it, lateness and the link after it."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from execlave_server.datadog.logs import frame_head, frame_log
+from execlave_server.export.dispatch import Cargo, Progress
+from execlave_server.export.leases import Lease
 from execlave_server.model.destinations import Destination
-from execlave_server.store.protocol import Store
+from execlave_server.store.protocol import Row, Store, integer
 
 TIMESTAMP_BYTES = 32  # digits, commas and braces
 LINK_BYTES = 300  # a link's usual parts beside its base
+LATE_AFTER_MS = (17 * 60 + 30) * 60_000  # Datadog drops what is older than 18 h after answering 202; leave half an hour
+_PLACE = itemgetter(0, 1)  # (which lease, which log of it)
+AHEAD_AT_MOST_MS = 2 * 60 * 60_000  # its date remapper takes times up to 2 h ahead
 
 
 class Frame:
@@ -23,16 +30,48 @@ class Frame:
         link_bytes = len(self._link_base) + LINK_BYTES if public_url else 0
         self.bytes_per_log = len(self._head) + TIMESTAMP_BYTES + link_bytes
 
-    async def read_logs(self, store: Store, batches: Sequence[int]) -> list[bytes]:
-        """The logs of some batches, whole, in order."""
-        wanted = {"batches": msgspec.json.encode(batches).decode()}
-        if not self._link_base:
-            rows = await store.rows("batch_logs", wanted)
-            return [frame_log(self._head, timestamp, log) for timestamp, log in rows]  # type: ignore[arg-type]
-        rows = await store.rows("batch_logs_with_ids", wanted)
-        return [self._with_link(*row) for row in rows]  # type: ignore[arg-type]
+    async def read(self, store: Store, leases: Sequence[Lease], now_ms: int) -> Cargo:
+        """The logs of some leases that are not settled yet, whole, in order."""
+        wanted = {"batches": msgspec.json.encode([lease.batch for lease in leases]).decode()}
+        rows = await store.rows("batch_logs_with_ids" if self._link_base else "batch_logs", wanted)
+        rows.sort(key=_PLACE)
+        logs: list[bytes] = []
+        batches: list[Progress] = []
+        late: set[int] = set()
+        for place, of_batch in groupby(rows, itemgetter(0)):
+            lease = leases[integer(place)]
+            more = _origin_members(lease)
+            unsettled = [row for row in of_batch if not lease.settled >> integer(row[1]) & 1]
+            batches.append(Progress(lease, len(logs), _positions(unsettled)))
+            for row in unsettled:
+                log, restamped = self._frame(row, more, now_ms)
+                if restamped:
+                    late.add(len(logs))
+                logs.append(log)
+        return Cargo(logs, batches, late)
 
-    def _with_link(self, timestamp: int, log: bytes, trace_id: str, span_id: str) -> bytes:
-        query = urlencode({"org": self._organization_id, "span": span_id})
-        link = msgspec.json.encode(f"{self._link_base}{quote(trace_id, safe='')}?{query}")
-        return frame_log(self._head, timestamp, log, b',"trace_url":' + link)
+    def _frame(self, row: Row, more: bytes, now_ms: int) -> tuple[bytes, bool]:
+        occurred_ms, log = integer(row[2]), row[3]
+        if self._link_base:
+            more = self._link(row) + more
+        if now_ms - LATE_AFTER_MS <= occurred_ms <= now_ms + AHEAD_AT_MOST_MS:
+            return frame_log(self._head, occurred_ms, log, more), False  # type: ignore[arg-type]
+        late = b',"event_timestamp":%d,"late":%b' % (occurred_ms, b"true" if occurred_ms < now_ms else b"false")
+        return frame_log(self._head, now_ms, log, more + late), True  # type: ignore[arg-type]
+
+    def _link(self, row: Row) -> bytes:
+        query = urlencode({"org": self._organization_id, "span": str(row[5])})
+        link = f"{self._link_base}{quote(str(row[4]), safe='')}?{query}"
+        return b',"trace_url":' + msgspec.json.encode(link)
+
+
+def _positions(rows: Sequence[Row]) -> Sequence[int]:
+    """Where some rows are in their batch; a range where nothing is missing, which is the usual case."""
+    positions = [integer(row[1]) for row in rows]
+    whole = range(positions[0], positions[0] + len(positions)) if positions else range(0)
+    return whole if positions and positions[-1] == whole.stop - 1 else positions
+
+
+def _origin_members(lease: Lease) -> bytes:
+    """A log that is sent again or late on purpose says so."""
+    return b"" if lease.origin == "live" else b',"%b":true' % lease.origin.encode()

@@ -4,20 +4,25 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from enum import Enum, auto
 
 import structlog
 
+from execlave_server.actions.requeue_parked import requeue_log
 from execlave_server.clock import Clock
 from execlave_server.datadog.answers import Answer, Failure, classify
-from execlave_server.datadog.connection import REQUEST_TIMEOUT_S, DatadogConnector, Reply
-from execlave_server.errors import UnavailableError
+from execlave_server.datadog.connection import REQUEST_TIMEOUT_S, DatadogConnector
+from execlave_server.datadog.try_connection import try_connection
+from execlave_server.errors import ConflictError, UnavailableError
+from execlave_server.export.dispatch import Dispatch
 from execlave_server.export.frame import Frame
-from execlave_server.export.payloads import Lease, compress_payload, group_leases, is_full, split_payload
+from execlave_server.export.leases import Lease, leases_from
+from execlave_server.export.ledger import Ending, Ledger
+from execlave_server.export.payloads import compress_payload, group_leases, is_full
 from execlave_server.export.retries import backoff_us, told_wait_us
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Parameters, Row, Store, Write, integer
+from execlave_server.store.protocol import Call, Parameters, Store, Write, integer
 
 LINGER_US = 1_000_000  # a payload that is not full waits at most this long for more
 IN_FLIGHT_MAX = 4  # requests under way at once; hides the round trip without flooding the intake
@@ -27,19 +32,20 @@ LEASED_ROWS_MAX = 2_000  # in one statement
 TICK_S = 0.1  # results and leases go into one short transaction this often
 IDLE_LOOK_S = 0.2  # how often an idle lane looks for due batches
 STORE_PAUSE_S = 1.0  # before trying a store again that could not commit
+OUTAGE_PROBE_US = 2_500_000  # while nothing gets through, one batch is tried this often, so that draining resumes soon
+HELD_PROBE_US = 30_000_000  # a held destination asks this often whether its key works again
+REFUSED_IN_A_ROW_MAX = 20  # single logs: past this it is not the logs, it is something that stands before the intake
 ANSWER_CHARS_KEPT = 500
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How an attempt ended, in the terms of the ledger."""
+class _Mode(Enum):
+    """OPEN sends what is due; OUTAGE tries one batch now and then; HELD sends nothing but asks now and then."""
 
-    answer: Answer
-    status: int | None = None
-    text: str = ""
-    wait_us: int = 0
+    OPEN = auto()
+    OUTAGE = auto()
+    HELD = auto()
 
 
 class Lane:
@@ -62,9 +68,11 @@ class Lane:
         self._key = key
         self._frame = Frame(destination, public_url)
         self._intake_url = connector.endpoints(destination.site).intake_url
-        self._held = destination.state is DestinationState.HELD
+        self._mode = _Mode.HELD if destination.state is DestinationState.HELD else _Mode.OPEN
+        self._probe_at_us = clock.now_us() + HELD_PROBE_US
+        self._refused_in_a_row: list[Parameters] = []
         self._leased: deque[Lease] = deque()
-        self._results: list[Call] = []
+        self._ledger = Ledger(destination.number)
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._wake = asyncio.Event()
@@ -88,8 +96,10 @@ class Lane:
         await self._write([])
 
     async def _tick(self) -> None:
-        wanted = await self._wants_leases()
-        await self._write([self._lease_call()] if wanted else [])
+        leases = await self._wanted_leases()
+        await self._write(leases)
+        if self._mode is _Mode.HELD and self._clock.now_us() >= self._probe_at_us:
+            await self._ask_again()
         self._drop_expired()
         self._start_sending()
         await self._sleep(TICK_S if self._sending or self._leased else IDLE_LOOK_S)
@@ -99,35 +109,41 @@ class Lane:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
-    async def _wants_leases(self) -> bool:
-        if self._held or sum(lease.log_count for lease in self._leased) >= LEASED_LOGS_GOAL:
-            return False
-        due = {"destination": self.destination.number, "now_us": self._clock.now_us()}
-        return bool(await self._store.rows("is_due", due))
-
-    def _lease_call(self) -> Call:
+    async def _wanted_leases(self) -> list[Call]:
         now_us = self._clock.now_us()
-        parameters = {
+        wanted: dict[str, str | int | float | bytes | None] = {
             "destination": self.destination.number,
             "now_us": now_us,
             "lease_until_us": now_us + LEASE_US,
-            "rows": LEASED_ROWS_MAX,
-            "logs": LEASED_LOGS_GOAL,
         }
-        return Call("lease_outbox", parameters)
+        match self._mode:
+            case _Mode.HELD:
+                return []
+            case _Mode.OUTAGE if now_us < self._probe_at_us or len(self._sending) >= IN_FLIGHT_MAX:
+                return []
+            case _Mode.OUTAGE:
+                self._probe_at_us = now_us + OUTAGE_PROBE_US
+                return [Call("lease_oldest", wanted)]
+            case _Mode.OPEN:
+                if sum(lease.log_count for lease in self._leased) >= LEASED_LOGS_GOAL:
+                    return []
+                due: Parameters = {"destination": self.destination.number, "now_us": now_us}
+                if not await self._store.rows("is_due", due):
+                    return []
+                return [Call("lease_outbox", wanted | {"rows": LEASED_ROWS_MAX, "logs": LEASED_LOGS_GOAL})]
 
     async def _write(self, leases: Sequence[Call]) -> None:
         """Write the results so far and take new leases, in one transaction."""
-        results, self._results = self._results, []
+        results = self._ledger.take()
         if not (results or leases):
             return
         try:
             written = await self._store.commit(Write(calls=[*results, *leases]))
         except BaseException:
-            self._results = results + self._results
+            self._ledger.put_back(results)
             raise
         for call, rows in zip(leases, written.rows[len(results) :], strict=True):
-            self._leased += _leases(rows, integer(call.parameters["lease_until_us"]))
+            self._leased += leases_from(rows, integer(call.parameters["lease_until_us"]))
 
     def _drop_expired(self) -> None:
         """Give up leases that end before an answer could come; the batches are due again then."""
@@ -141,7 +157,7 @@ class Lane:
     def _start_sending(self) -> None:
         now_us = self._clock.now_us()
         for group in list(group_leases(self._leased, self._frame.bytes_per_log)):
-            if self._held or len(self._sending) >= IN_FLIGHT_MAX or self._should_linger(group, now_us):
+            if self._mode is _Mode.HELD or len(self._sending) >= IN_FLIGHT_MAX or self._should_linger(group, now_us):
                 break
             for _ in group:
                 self._leased.popleft()
@@ -165,69 +181,120 @@ class Lane:
             self._wake.set()
 
     async def _send(self, group: Sequence[Lease]) -> None:
-        """Send a group of batches; they are delivered when all of their payloads are accepted."""
-        logs = await self._frame.read_logs(self._store, [lease.batch for lease in group])
-        ending = _Ending(Answer.RETRY)
-        for piece in split_payload(logs):
+        """Send a group of batches, piece by piece; how far each is, is on disk before its next piece goes out."""
+        dispatch = Dispatch(await self._frame.read(self._store, group, self._clock.now_us() // 1_000))
+        while (piece := dispatch.piece) is not None:
             if min(lease.until_us for lease in group) < self._latest_end_us():
                 return  # the rest would outlive the lease; the batches come again when it ends
-            body = await asyncio.to_thread(compress_payload, piece)
-            ending = self._judge(await self._connector.post_logs(self._intake_url, self._key, body, "gzip"))
-            if ending.answer is not Answer.ACCEPTED:
-                break
-        self._note(group, ending)
+            ending = await self._post(piece)
+            match ending.answer:
+                case Answer.ACCEPTED:
+                    dispatch.accept()
+                    self._opened()
+                case Answer.REFUSED | Answer.TOO_LARGE:
+                    await self._refused(dispatch, ending)
+                case Answer.RETRY:
+                    self._keep_waiting(dispatch, ending)
+                    self._close(ending)
+                    return
+                case Answer.HELD:
+                    self._keep_waiting(dispatch, ending)
+                    self._hold(f"Datadog answered {ending.status} to the API key ending in {self.destination.key_hint}")
+                    return
+            for batch in dispatch.batches:
+                self._ledger.settle(batch, ending, self._clock.now_us())
+            if dispatch.piece is not None:
+                await self._write([])
+            if self._mode is _Mode.HELD:
+                self._keep_waiting(dispatch, ending)
+                await self._write([])
+                await self._requeue_refused()
+                return
 
-    def _judge(self, reply: Reply | Failure) -> _Ending:
+    async def _post(self, logs: Sequence[bytes]) -> Ending:
+        body = await asyncio.to_thread(compress_payload, logs)
+        started_us = self._clock.elapsed_us()
+        reply = await self._connector.post_logs(self._intake_url, self._key, body, "gzip")
+        latency_us = self._clock.elapsed_us() - started_us
         if isinstance(reply, Failure):
-            return _Ending(Answer.RETRY, None, f"no answer: {reply}")
+            return Ending(Answer.RETRY, None, f"no answer: {reply}", 0, latency_us)
         text = reply.body.decode(errors="replace")[:ANSWER_CHARS_KEPT]
         wait_us = told_wait_us(reply.headers, self._clock.now_us())
-        return _Ending(classify(reply.status, reply.body), reply.status, text, wait_us)
+        return Ending(classify(reply.status, reply.body), reply.status, text, wait_us, latency_us)
 
-    def _note(self, group: Sequence[Lease], ending: _Ending) -> None:
-        now_us = self._clock.now_us()
-        match ending.answer:
-            case Answer.ACCEPTED:
-                for lease in group:
-                    self._result("mark_delivered", lease, status=ending.status, now_us=now_us)
-            case Answer.RETRY | Answer.REFUSED | Answer.TOO_LARGE:
-                self._keep_waiting(group, ending, now_us)
-            case Answer.HELD:
-                self._keep_waiting(group, ending, now_us)
-                self._hold(ending, now_us)
+    def _opened(self) -> None:
+        """Something got through: what waited for that is due now."""
+        self._refused_in_a_row.clear()
+        if self._mode is _Mode.OUTAGE:
+            self._mode = _Mode.OPEN
+            log.info("export.resumed", destination=self.destination.id)
+            self._ledger.everything_due(self._clock.now_us())
+            self._wake.set()
 
-    def _keep_waiting(self, group: Sequence[Lease], ending: _Ending, now_us: int) -> None:
-        for lease in group:
-            wait_us = max(backoff_us(lease.attempts, self._clock.fraction()), ending.wait_us)
-            self._result("mark_waiting", lease, due_at_us=now_us + wait_us, status=ending.status, answer=ending.text)
-        logs = sum(lease.log_count for lease in group)
-        seen = {"answer": ending.answer, "status": ending.status, "text": ending.text, "logs": logs}
+    def _close(self, ending: Ending) -> None:
+        """Nothing gets through: try one batch now and then, not before Datadog wants to be asked again."""
+        self._mode = _Mode.OUTAGE
+        self._probe_at_us = self._clock.now_us() + max(OUTAGE_PROBE_US, ending.wait_us)
+        self._release_leased()
+        seen = {"status": ending.status, "text": ending.text}
         log.warning("export.not_accepted", destination=self.destination.id, **seen)
 
-    def _hold(self, ending: _Ending, now_us: int) -> None:
-        """Send nothing more this way: the logs wait until a connection passes its test."""
-        self._held = True
-        reason = f"Datadog answered {ending.status} to the API key ending in {self.destination.key_hint}"
-        hold: Parameters = {
-            "destination": self.destination.number,
-            "seen_at_us": self.destination.updated_at_us,  # a connection that took over meanwhile is not held
-            "reason": reason,
-            "now_us": now_us,
-        }
-        self._results.append(Call("hold_destination", hold))
+    def _keep_waiting(self, dispatch: Dispatch, ending: Ending) -> None:
+        now_us = self._clock.now_us()
+        for batch in dispatch.batches:
+            if not batch.done:
+                wait_us = max(backoff_us(batch.lease.attempts, self._clock.fraction()), ending.wait_us)
+                self._ledger.wait(batch.lease, ending, now_us + wait_us)
+
+    async def _refused(self, dispatch: Dispatch, ending: Ending) -> None:
+        refused = dispatch.refuse()
+        if refused is None:
+            return
+        reason = "too_large" if ending.answer is Answer.TOO_LARGE else "refused"
+        self._ledger.park(refused, reason, ending, self._clock.now_us())
+        where = {"batch": refused.lease.batch, "position": refused.position}
+        log.warning("export.parked", destination=self.destination.id, status=ending.status, text=ending.text, **where)
+        self._refused_in_a_row.append({"destination": self.destination.number, **where})
+        if len(self._refused_in_a_row) == REFUSED_IN_A_ROW_MAX:
+            self._hold(f"{REFUSED_IN_A_ROW_MAX} single logs in a row were refused with status {ending.status}")
+
+    def _hold(self, reason: str) -> None:
+        """Send nothing more this way: the logs wait until validation and a test log pass."""
+        self._mode = _Mode.HELD
+        self._probe_at_us = self._clock.now_us() + HELD_PROBE_US
+        log.warning("export.held", destination=self.destination.id, reason=reason)
+        self._ledger.hold(reason, self.destination.updated_at_us, self._clock.now_us())
         self._release_leased()
+        self._wake.set()
+
+    async def _ask_again(self) -> None:
+        """Resume by itself when the key is valid and the intake takes a test log."""
+        self._probe_at_us = self._clock.now_us() + HELD_PROBE_US
+        await self._requeue_refused()
+        report = await try_connection(
+            self._connector,
+            self.destination.site,
+            self._key,
+            service=self.destination.service,
+            ddtags=self.destination.ddtags,
+            now_ms=self._clock.now_us() // 1_000,
+        )
+        if report.passed:
+            log.info("export.resumed", destination=self.destination.id)
+            self._ledger.resume(self._clock.now_us())
+            await self._write([])
+
+    async def _requeue_refused(self) -> None:
+        """The logs whose refusals made this destination held were not at fault: they wait again."""
+        while self._refused_in_a_row:
+            place = dict(self._refused_in_a_row[-1])
+            position = integer(place.pop("position"))
+            with suppress(ConflictError):
+                await requeue_log(self._store, place, position, self._clock.now_us())
+            self._refused_in_a_row.pop()
 
     def _release_leased(self) -> None:
         now_us = self._clock.now_us()
         for lease in self._leased:
-            self._result("release_lease", lease, now_us=now_us)
+            self._ledger.release(lease, now_us)
         self._leased.clear()
-
-    def _result(self, statement: str, lease: Lease, **more: str | int | None) -> None:
-        identity = {"destination": self.destination.number, "batch": lease.batch, "fence": lease.fence}
-        self._results.append(Call(statement, {**identity, **more}))
-
-
-def _leases(rows: Sequence[Row], until_us: int) -> list[Lease]:
-    leases = [Lease(*(integer(value) for value in (*row, until_us))) for row in rows]
-    return sorted(leases, key=lambda lease: lease.batch)

@@ -42,3 +42,7 @@ where number = :destination and state = 'enabled' and updated_at_us = :seen_at_u
 
 -- name: find_destination_named
 select id from destinations where organization = :organization and name = :name
+
+-- name: resume_destination
+update destinations set state = 'enabled', state_reason = null, tested_at_us = :now_us, updated_at_us = :now_us
+where number = :destination and state = 'held'

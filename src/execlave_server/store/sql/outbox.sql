@@ -17,17 +17,47 @@ where destination = :destination and batch in (
   where logs_before < :logs
 )
 returning batch, fence, attempts, log_count, committed_at_us,
-  (select log_bytes from batches where id = batch) as log_bytes
+  (select log_bytes from batches where id = batch) as log_bytes, accepted_count, parked_count, settled, origin
 
--- name: mark_delivered
+-- name: lease_oldest
+update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = fence + 1
+where destination = :destination and batch in (
+  select batch from outbox
+  where destination = :destination and due_at_us is not null
+    and (leased_at_us is null or due_at_us <= :now_us)
+  order by due_at_us, batch
+  limit 1
+)
+returning batch, fence, attempts, log_count, committed_at_us,
+  (select log_bytes from batches where id = batch) as log_bytes, accepted_count, parked_count, settled, origin
+
+-- name: make_waiting_due
+update outbox set due_at_us = :now_us
+where destination = :destination and due_at_us > :now_us and leased_at_us is null
+
+-- name: mark_done
 update outbox set due_at_us = null, leased_at_us = null, attempts = attempts + 1, last_status = :status,
-  last_answer = null, delivered_at_us = :now_us
+  last_answer = :answer, delivered_at_us = :now_us, accepted_count = :accepted, parked_count = :parked,
+  settled = :settled, late_count = late_count + :late, sent_bytes = sent_bytes + :sent_bytes, latency_us = :latency_us
+where destination = :destination and batch = :batch and fence = :fence
+
+-- name: mark_progress
+update outbox set accepted_count = :accepted, parked_count = :parked, settled = :settled,
+  late_count = late_count + :late, sent_bytes = sent_bytes + :sent_bytes, latency_us = :latency_us
 where destination = :destination and batch = :batch and fence = :fence
 
 -- name: mark_waiting
 update outbox set due_at_us = :due_at_us, leased_at_us = null, attempts = attempts + 1, last_status = :status,
   last_answer = :answer
 where destination = :destination and batch = :batch and fence = :fence
+
+-- name: park_log
+insert into parked (destination, batch, position, reason, status, answer, payload, parked_at_us)
+select :destination, :batch, :position, :reason, :status, :answer, :payload, :now_us
+from outbox where destination = :destination and batch = :batch and fence = :fence
+on conflict (destination, batch, position) do update set
+  reason = excluded.reason, status = excluded.status, answer = excluded.answer, payload = excluded.payload,
+  parked_at_us = excluded.parked_at_us
 
 -- name: release_lease
 update outbox set due_at_us = :now_us, leased_at_us = null
@@ -39,9 +69,11 @@ where due_at_us is not null and leased_at_us is not null
 
 -- name: delivery_counts
 select d.id, (select coalesce(sum(trace_count), 0) from batches where organization = :organization) as committed,
-  coalesce(sum(x.log_count) filter (where x.delivered_at_us is not null), 0) as delivered,
-  coalesce(sum(x.log_count) filter (where x.delivered_at_us is null), 0) as waiting,
-  min(x.committed_at_us) filter (where x.delivered_at_us is null) as oldest_waiting_at_us
+  coalesce(sum(x.accepted_count), 0) as delivered,
+  coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as waiting,
+  coalesce(sum(x.parked_count), 0) as parked,
+  coalesce(sum(x.late_count), 0) as late,
+  min(x.committed_at_us) filter (where x.due_at_us is not null) as oldest_waiting_at_us
 from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization
 group by d.id

@@ -12,13 +12,13 @@ where bucket in (
 limit 1
 
 -- name: batch_logs
-select t.occurred_at_ms, t.log
+select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log
 from json_each(:batches) j
 cross join batches b on b.id = j.value
 cross join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id
 
 -- name: batch_logs_with_ids
-select t.occurred_at_ms, t.log, t.trace_id, t.span_id
+select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log, t.trace_id, t.span_id
 from json_each(:batches) j
 cross join batches b on b.id = j.value
 cross join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id

@@ -1,0 +1,129 @@
+"""A worker on a real store, delivering to a real sandbox, with a clock that tests may push forward."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from execlave_server.actions.configure_destination import Wanted, add_destination, enable_destination, get_destination
+from execlave_server.actions.ingest_traces import ingest_traces
+from execlave_server.actions.issue_key import create_organization, issue_key
+from execlave_server.actions.read_deliveries import DeliveryCounts, count_deliveries
+from execlave_server.actions.services import Services
+from execlave_server.actions.try_destination import try_destination
+from execlave_server.api.trace_items import read_items
+from execlave_server.app.installation import initialise, open_services
+from execlave_server.clock import SystemClock
+from execlave_server.export.worker import ExportWorker
+from execlave_server.model.destinations import Destination, DestinationState
+from execlave_server.model.organizations import KeyEnvironment, Organization, Role
+from execlave_server.model.secret import Secret
+from execlave_server.sandbox.serve import serve_sandbox
+from execlave_server.settings import Settings
+
+KEY = "0123456789abcdef0123456789abcdef"
+WITHIN_S = 20.0
+
+
+class PushedClock(SystemClock):
+    """The machine's clock, ahead by `pushed_us`."""
+
+    pushed_us = 0
+
+    def now_us(self) -> int:
+        return super().now_us() + self.pushed_us
+
+
+@dataclass
+class Rig:
+    services: Services
+    organization: Organization
+    clock: PushedClock
+    agent_key: str
+    sandbox_url: str
+    session: aiohttp.ClientSession
+    destination: Destination
+
+    async def ingest(self, count: int, *, prefix: str = "t", **fields: Any) -> None:
+        for start in range(0, count, 1_000):
+            items = [
+                {"traceId": f"{prefix}{number}", "status": "success", "metadata": {"spanId": "s"}, **fields}
+                for number in range(start, min(start + 1_000, count))
+            ]
+            sent, refused = read_items(json.dumps({"traces": items}).encode())
+            assert not refused
+            await ingest_traces(self.services, self.agent_key, sent)
+
+    async def faults(self, *rules: dict[str, Any]) -> None:
+        async with self.session.post(f"{self.sandbox_url}/sandbox/faults", json={"rules": list(rules)}) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def keys(self, *keys: str) -> None:
+        async with self.session.put(f"{self.sandbox_url}/sandbox/keys", json={"keys": list(keys)}) as answer:
+            assert answer.status == 200
+
+    async def logs(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after = 0
+        while True:
+            async with self.session.get(f"{self.sandbox_url}/sandbox/logs?after={after}&limit=10000") as answer:
+                page = await answer.json()
+            if not page["data"]:
+                return [each["log"] for each in found if "trace_id" in each["log"]]
+            found += page["data"]
+            after = page["meta"]["next"]
+
+    async def counts(self) -> DeliveryCounts:
+        return (await count_deliveries(self.services, self.organization.number))[0]
+
+    async def reload(self) -> Destination:
+        return await get_destination(self.services, self.organization.number, self.destination.id)
+
+    async def until_held(self) -> Destination:
+        async with asyncio.timeout(WITHIN_S):
+            while (destination := await self.reload()).state is not DestinationState.HELD:
+                await asyncio.sleep(0.02)
+        return destination
+
+    async def until(self, holds: Callable[[DeliveryCounts], bool]) -> DeliveryCounts:
+        async with asyncio.timeout(WITHIN_S):
+            while not holds(counts := await self.counts()):
+                await asyncio.sleep(0.02)
+        return counts
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[None]:
+        stopping = asyncio.Event()
+        worker = ExportWorker(self.services.store, self.services.vault, self.clock, self.services.settings)
+        task = asyncio.create_task(worker.run(stopping))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await task
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    """A store with an enabled destination that is a sandbox."""
+    clock = PushedClock()
+    async with serve_sandbox("127.0.0.1", 0, [KEY], clock) as port, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{port}"
+        settings = Settings(data_dir=tmp_path / "data", datadog_sandbox_url=url)
+        await initialise(settings, clock)
+        async with open_services(settings, clock, serving=True) as services:
+            organization = await create_organization(services, "test")
+            _, key = await issue_key(
+                services, organization, name="", environment=KeyEnvironment.PRODUCTION, role=Role.AGENT
+            )
+            wanted = Wanted(site="sandbox", api_key=Secret(KEY))
+            destination = await add_destination(services, organization.id, organization.number, wanted)
+            await try_destination(services, organization.number, destination.id)
+            destination = await enable_destination(services, organization.number, destination.id)
+            yield Rig(services, organization, clock, key.reveal(), url, session, destination)
