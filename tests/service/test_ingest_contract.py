@@ -42,6 +42,7 @@ REFUSED = {
     "span id too long": item_of("bad", b'"metadata":{"spanId":"%b"}' % (b"x" * 257)),
     "agentId of a wrong type": item_of("bad", b'"agentId":7'),
     "not UTF-8": item_of("bad", b'"input":"\xff"'),
+    "not UTF-8 in its id": b'{"traceId":"\xff","status":"success"}',
     "not UTF-8 in metadata": item_of("bad", b'"metadata":{"spanId":"s","deep":["\xff"]}'),
     "nested deeply": item_of("bad", b'"metadata":{"spanId":"s","a":%b}' % (b"[" * DEEP + b"]" * DEEP)),
     "nested deeply without a span": item_of("bad", b'"input":%b' % (b"[" * DEEP + b"]" * DEEP)),

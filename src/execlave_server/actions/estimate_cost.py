@@ -15,7 +15,7 @@ class CostEstimator:
     def estimate(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
         """USD for these tokens, or None when the table does not know the model or the counts are absurd."""
         prices = _prices_of(model)
-        if prices is None:
+        if prices is None or prompt_tokens < 0 or completion_tokens < 0:
             return None
         per_input = _rate(prices.input, prompt_tokens)
         per_output = _rate(prices.output, prompt_tokens)

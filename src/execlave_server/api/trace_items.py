@@ -88,7 +88,7 @@ def _trace_id(raw: bytes) -> str:
     """The trace id of an item that could not be read, as far as it can be found."""
     try:
         name = _name.decode(raw).trace_id
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         found = _TRACE_ID.search(raw)
         return found[1].decode(errors="replace") if found else ""
     return name[:ID_CHARS_MAX] if isinstance(name, str) else ""

@@ -32,7 +32,7 @@ def classify(status: int, body: bytes) -> Answer:
     """The meaning of a status and its body.
 
     Accepted is 202, or 200 with a JSON object: a captive proxy answers 200 with a page, which delivered nothing.
-    A refused key, a redirect and whatever is not documented hold the destination: nothing sent, nothing lost.
+    A refused key, a redirect and every 4xx without a rule of its own hold the destination: nothing sent, nothing lost.
     """
     match status:
         case 200 | 202 if status == 202 or _is_json_object(body):  # noqa: PLR2004 - the intake's documented answer

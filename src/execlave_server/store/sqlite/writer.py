@@ -4,6 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import apsw
@@ -19,6 +20,7 @@ from execlave_server.store.statements import Statement
 
 WRITES_PER_COMMIT_MAX = 512  # a group is what waits; the limits keep one commit from delaying the next one long
 TRACES_PER_COMMIT_MAX = 4_000
+LABELS_REMEMBERED = 100_000  # their texts come from clients
 WAITING_WRITES_MAX = 10_000  # beyond this the server says it is overloaded instead of growing
 
 log = structlog.get_logger()
@@ -71,6 +73,11 @@ class Writer:
         self._closed = True
         self._waiting.put(None)
         self._thread.join()
+        with suppress(queue.Empty):
+            while True:  # what slipped in while the thread was ending
+                job = self._waiting.get_nowait()
+                if job and not (loop := job.future.get_loop()).is_closed():
+                    loop.call_soon_threadsafe(_answer, [job], [UnavailableError("The server is stopping. Try again.")])
 
     def _run(self) -> None:
         while group := self._next_group():
@@ -138,6 +145,8 @@ class Writer:
                     self._connection.execute("rollback")
                 raise
         self._recent.add(transaction.new_keys)
+        if len(self._labels) > LABELS_REMEMBERED:
+            self._labels.clear()
         self._labels |= transaction.new_labels
         return results
 
