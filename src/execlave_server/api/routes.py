@@ -82,4 +82,6 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:  # noqa: PLR2004 - HTTP Not Found
         return refuse(NotFoundError(f"There is no {request.method} {request.url.path} here."))
     message = f"{request.method} is not a method of {request.url.path}."
-    return answer({"error": {"code": "METHOD_NOT_ALLOWED", "message": message}}, error.status_code)
+    response = answer({"error": {"code": "METHOD_NOT_ALLOWED", "message": message}}, error.status_code)
+    response.headers.update(error.headers or {})  # `Allow` names the methods there are
+    return response
