@@ -58,3 +58,18 @@ def test_an_unknown_parked_log_is_not_found(platform: Platform) -> None:
 
     assert (refused.status, refused.code) == (404, "NOT_FOUND")
     assert "123456" in refused.json["error"]["message"]
+
+
+def test_the_past_is_queued_by_command(platform: Platform) -> None:
+    """`deliveries replay` sends a time span once more, `deliveries backfill` finds nothing that is missing."""
+    platform.server.agent.ingest({"traceId": "past", "status": "success", "agentId": "bot"})
+    platform.sandbox.wait_for_logs(lambda log: log.get("trace_id") == "past", 1)
+    platform.server.wait_until_delivered()
+    span = ("--destination", platform.installation.run_json("deliveries", "status", "--json")[0]["id"])
+
+    filled = platform.installation.run("deliveries", "backfill", *span, "--from", "2020-01-01")
+    replayed = platform.installation.run("deliveries", "replay", *span, "--from", "2020-01-01T00:00:00Z")
+
+    assert filled.stdout == "Queued 0 batches.\n"
+    assert replayed.returncode == 0
+    assert len(platform.sandbox.wait_for_logs(lambda log: log.get("trace_id") == "past", 2)) == 2

@@ -77,3 +77,22 @@ select d.id, (select coalesce(sum(trace_count), 0) from batches where organizati
 from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization
 group by d.id
+
+-- name: newest_batch
+select coalesce(max(id), 0) from batches
+
+-- name: backfill_batches
+insert into outbox (destination, batch, log_count, committed_at_us, due_at_us, origin)
+select :destination, b.id, b.trace_count, b.received_at_us, :now_us, 'backfill'
+from batches b
+where b.organization = :organization and b.id > :after and b.id <= :last
+  and b.received_at_us >= :from_us and b.received_at_us < :to_us
+on conflict (destination, batch) do nothing
+returning batch
+
+-- name: replay_batches
+update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1, attempts = 0, delivered_at_us = null,
+  accepted_count = 0, parked_count = 0, settled = null, origin = 'replay'
+where destination = :destination and batch > :after and batch <= :last
+  and committed_at_us >= :from_us and committed_at_us < :to_us and due_at_us is null and parked_count = 0
+returning batch
