@@ -49,7 +49,7 @@ class Settings:
     """debug, info, warning or error."""
 
     https_proxy: str = ""
-    """Proxy for everything sent to Datadog, e.g. http://proxy.internal:3128."""
+    """Proxy for everything sent to Datadog over HTTPS, e.g. http://proxy.internal:3128."""
 
     ca_file: str = ""
     """PEM bundle of certificate authorities to trust for Datadog instead of the system's, e.g. of a TLS proxy."""

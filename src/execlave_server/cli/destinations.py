@@ -9,6 +9,7 @@ import click
 from execlave_server.actions.configure_destination import (
     Wanted,
     add_destination,
+    change_destination,
     disable_destination,
     enable_destination,
     list_destinations,
@@ -70,7 +71,7 @@ def add_datadog(
       printf %s "$DD_API_KEY" | execlave-server destination add datadog \\
         --site datadoghq.eu --api-key-stdin --ddtags env:production --enable
     """
-    key = Secret(sys.stdin.readline().strip() if api_key_stdin else click.prompt("Datadog API key", hide_input=True))
+    key = _read_key(from_stdin=api_key_stdin)
     wanted = Wanted(name=name, site=site, api_key=key, service=service, ddtags=ddtags)
 
     async def add(services: Services) -> tuple[Destination, ConnectionReport | None]:
@@ -141,6 +142,39 @@ def destination_test(destination_id: str, data_dir: Path | None, organization_id
     sys.exit(0 if report.passed else 1)
 
 
+@destination.command("rotate")
+@click.argument("destination_id")
+@data_dir_option
+@org_option
+@click.option("--api-key-stdin", is_flag=True, help="Read the new Datadog API key from standard input.")
+@json_option
+def destination_rotate(
+    destination_id: str, data_dir: Path | None, organization_id: str | None, *, api_key_stdin: bool, as_json: bool
+) -> None:
+    """Give a destination a new API key without a gap: the old one serves until the new one has passed its test.
+
+    \b
+    Example:
+      printf %s "$NEW_DD_API_KEY" | execlave-server destination rotate dst_0123456789abcdef --api-key-stdin
+    """
+    key = _read_key(from_stdin=api_key_stdin)
+
+    async def rotate(services: Services) -> tuple[Destination, ConnectionReport]:
+        organization = await find_organization(services, organization_id)
+        await change_destination(services, organization.number, destination_id, Wanted(api_key=key))
+        return await try_destination(services, organization.number, destination_id)
+
+    rotated, report = with_services(settings_of(data_dir), rotate)
+    if as_json:
+        print_json(
+            {"id": rotated.id, "state": rotated.state, "apiKeyLastFour": rotated.key_hint, **_report_view(report)}
+        )
+    else:
+        _print_report(report)
+        click.echo(f"The key in use ends in {rotated.key_hint}.")
+    sys.exit(0 if report.passed else 1)
+
+
 @destination.command("enable")
 @click.argument("destination_id")
 @data_dir_option
@@ -183,6 +217,10 @@ def destination_disable(
         return await disable_destination(services, organization.number, destination_id)
 
     _print_state(with_services(settings_of(data_dir), disable), as_json=as_json)
+
+
+def _read_key(*, from_stdin: bool) -> Secret:
+    return Secret(sys.stdin.readline().strip() if from_stdin else click.prompt("Datadog API key", hide_input=True))
 
 
 def _print_state(changed: Destination, *, as_json: bool) -> None:

@@ -69,10 +69,10 @@ class DatadogConnector:
                 url,
                 data=body,
                 headers={**headers, "DD-API-KEY": key.reveal()},
-                proxy=self._settings.https_proxy or None,
+                proxy=(self._settings.https_proxy or None) if url.startswith("https:") else None,
                 allow_redirects=False,
             ) as response:
-                return Reply(response.status, await response.content.read(ANSWER_BYTES_MAX), response.headers)
+                return Reply(response.status, await _beginning(response.content), response.headers)
         except TimeoutError:
             return Failure.TIMEOUT
         except aiohttp.ClientConnectorDNSError:
@@ -93,6 +93,14 @@ class DatadogConnector:
                 trust_env=False,
             )
         return self._session
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """The first bytes of a body, in however many pieces they come."""
+    body = b""
+    while len(body) < ANSWER_BYTES_MAX and (piece := await content.read(ANSWER_BYTES_MAX - len(body))):
+        body += piece
+    return body
 
 
 def _tls_context(ca_file: str) -> ssl.SSLContext:
