@@ -163,7 +163,8 @@ def _check(settings: Settings) -> None:
     ]
     for name, url in urls:
         if url and not _is_address(url):
-            raise SettingsError(f"The address {url!r} of {name} must be one like https://host:port/path.")
+            shown = url.rpartition("@")[2]  # without a password
+            raise SettingsError(f"The address {shown!r} of {name} must be one like https://host:port/path.")
     sandbox_host = urlsplit(settings.datadog_sandbox_url).hostname or ""
     if settings.datadog_sandbox_url and not settings.datadog_sandbox_any_host and not is_loopback(sandbox_host):
         raise SettingsError(

@@ -241,14 +241,15 @@ async def test_saying_the_same_again_leaves_the_version(acme, agent, version):
 
 
 async def test_a_decision_is_stale_after_what_it_rests_on_changed(acme, agent):
-    """The caller's standing, read with its key, no longer holds after a pause or a revocation."""
+    """What was read of an agent no longer holds after it was paused."""
     await acme.issue_key("key_1", b"hash")
     await acme.store.commit(Write(calls=[acme.registration()]))
-    key = await find_one(acme.store, ApiKey, "find_api_key", {"hash": b"hash"})
-    decided = Check("caller_standing", {"api_key": key.id}, (key.organization_version, None))
-    await acme.store.commit(Write(checks=[decided]))
+    before = await agent()
+    place = {"organization": acme.number, "reference": "support-bot"}
+    decided = Check("agent_standing", place, (1, before.updated_at_us))
+    await acme.store.commit(Write(checks=[decided, Check("key_standing", {"api_key": "key_1"}, (None,))]))
 
-    await acme.store.commit(Write(calls=[status(acme, (await agent()).id, "paused")]))
+    await acme.store.commit(Write(calls=[status(acme, before.id, "paused")]))
 
     with pytest.raises(StaleError):
         await acme.store.commit(Write(checks=[decided]))

@@ -144,8 +144,8 @@ async def test_a_check_that_holds_lets_the_write_happen(store, acme, read):
 async def test_a_stale_check_leaves_nothing_of_its_write(acme, read, expected):
     """When a check does not hold, nothing of its write happens, and its traces may come again."""
     await acme.issue_key("key_1", b"hash")
-    holds = Check("caller_standing", {"api_key": "key_1"}, (1, None))
-    stale = Check("caller_standing", {"api_key": "key_1"}, expected)
+    holds = Check("key_standing", {"api_key": "key_1"}, (None,))
+    stale = Check("key_standing", {"api_key": "key_1"}, expected)
     trace = acme.trace("t1")
     write = Write(checks=[holds, stale], calls=[put("a")], traces=acme.write(trace).traces)
 

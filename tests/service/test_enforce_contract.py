@@ -4,6 +4,7 @@ The SDK's adapters take any other answer for an error in instrumentation and run
 """
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -353,3 +354,23 @@ class TestNothingElse:
 
         assert seen == {200, 401, 403}
         assert seen <= GOVERNING
+
+
+class TestWhileOthersRegister:
+    def test_a_fleet_that_registers_stops_no_decision(self, platform):
+        """Agents that register all the time, with an agent's key, keep no other agent waiting for its decisions."""
+        agent, done = platform.server.agent, threading.Event()
+
+        def register(number: int) -> None:
+            while not done.is_set():
+                agent.post("/api/v1/agents", {"agentId": f"fleet-{number}-{uuid.uuid4().hex}", "name": "Fleet"})
+
+        fleet = [threading.Thread(target=register, args=(number,)) for number in range(4)]
+        for thread in fleet:
+            thread.start()
+        statuses = {agent.enforce("somebody").status for _ in range(100)}
+        done.set()
+        for thread in fleet:
+            thread.join()
+
+        assert statuses == {200}

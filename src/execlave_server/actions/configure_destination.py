@@ -140,7 +140,7 @@ async def save_destination(services: Services, before: Destination, after: Desti
 def _with_connection(
     services: Services, destination: Destination, site: str | None, api_key: Secret | None
 ) -> Destination:
-    present = destination.candidate or destination.connection
+    present = (destination.candidate if destination.state.collects else None) or destination.connection
     if api_key is None:
         bound_to = api_key_of(destination.organization_id, destination.id)
         api_key = services.vault.open(present.sealed_key, bound_to=bound_to)
@@ -152,7 +152,16 @@ def _with_connection(
             candidate_sealed_key=new.sealed_key,
             candidate_key_hint=new.key_hint,
         )
-    return replace(destination, site=new.site, sealed_key=new.sealed_key, key_hint=new.key_hint, tested_at_us=None)
+    return replace(
+        destination,
+        site=new.site,
+        sealed_key=new.sealed_key,
+        key_hint=new.key_hint,
+        tested_at_us=None,
+        candidate_site=None,
+        candidate_sealed_key=None,
+        candidate_key_hint=None,
+    )
 
 
 def _connection(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from execlave_server.actions.identify_caller import standing_check
+from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.services import Services
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
@@ -33,17 +33,17 @@ async def enforce_policy(services: Services, presented: str, request: EnforceReq
     started_us = services.clock.elapsed_us()
     for attempt in range(DECIDE_AGAIN_MAX):
         key = await services.keys.identify(presented, fresh=attempt > 0)
-        named = await services.agents.named(key, [request.agent])
+        named = await services.agents.named(key, [request.agent], fresh=attempt > 0)
         agent = resolve_agent(named[request.agent], request.agent, request.environment)
         violations = tuple(found for found in (check_key(key), check_agent(agent)) if found)
         decision = _decide(services, violations, request.action_digest)
         row = _row(services, decision, request, key=key, agent=agent, started_us=started_us)
         try:
-            await _record(services, row, [standing_check(key)])
+            await _record(services, row, standing_checks(key, named))
         except StaleError:
             continue
         return decision
-    raise UnavailableError("The registry changes faster than a decision can be committed. Try again.")
+    raise UnavailableError("This agent changes in the registry faster than a decision can be committed. Try again.")
 
 
 async def refuse_action(services: Services, key: ApiKey, violation: Violation, body_digest: str) -> Decision:

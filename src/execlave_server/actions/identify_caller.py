@@ -8,7 +8,7 @@ from execlave_server.errors import BadSignatureError, RevokedKeyError, Unauthori
 from execlave_server.model.keys import KEY_PATTERN, hash_key, signature_of
 from execlave_server.model.organizations import ApiKey
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Check, Store, find_one
+from execlave_server.store.protocol import Store, find_one
 
 KEY_MEMORY_US = 1_000_000  # a key is read again after a second; what governs checks it again inside its commit
 KEYS_REMEMBERED = 10_000
@@ -58,11 +58,6 @@ def refuse_revoked(key: ApiKey) -> None:
     """Raise RevokedKeyError when the key was revoked."""
     if key.revoked_at_us is not None:
         raise RevokedKeyError(f"The API key ending in {key.hint} was revoked. Ask an administrator for a new one.")
-
-
-def standing_check(key: ApiKey) -> Check:
-    """Holds while nothing that governs this caller has changed since `key` was read, and it is not revoked."""
-    return Check("caller_standing", {"api_key": key.id}, (key.organization_version, key.revoked_at_us))
 
 
 def verify_signature(presented: str, timestamp: str | None, signature: str | None, body: bytes, now_us: int) -> None:

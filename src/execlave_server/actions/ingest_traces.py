@@ -7,13 +7,14 @@ from enum import StrEnum
 from msgspec import Struct
 
 from execlave_server.actions.estimate_cost import CostEstimator
-from execlave_server.actions.identify_caller import refuse_revoked, standing_check
+from execlave_server.actions.identify_caller import refuse_revoked
+from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.services import Services
 from execlave_server.datadog.logs import Cost, log_middle
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.organizations import ApiKey
-from execlave_server.model.traces import NewTrace, TraceItem, TraceOutcome, identify, pack_item
+from execlave_server.model.traces import ID_CHARS_MAX, NewTrace, TraceItem, TraceOutcome, identify, pack_item
 from execlave_server.store.protocol import StaleError, Traces, Write
 
 COMMIT_AGAIN_MAX = 5
@@ -63,9 +64,9 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
     for attempt in range(COMMIT_AGAIN_MAX):
         key = await services.keys.identify(presented, fresh=attempt > 0)
         refuse_revoked(key)
-        named = await services.agents.named(key, {sent.item.agent_id or "" for sent in items})
+        named = await services.agents.named(key, {sent.item.agent_id or "" for sent in items}, fresh=attempt > 0)
         traces = await _prepare(services, key, items, named)
-        write = Write(checks=[standing_check(key)], traces=Traces(key.organization, traces))
+        write = Write(checks=standing_checks(key, named), traces=Traces(key.organization, traces))
         try:
             written = await services.store.commit(write)
         except StaleError:
@@ -114,8 +115,8 @@ def _new_trace(costs: CostEstimator, key: ApiKey, sent: SentItem, agent: Agent |
         span_key=identity.span_key,
         status=item.status.code,
         agent=item.agent_id or "",
-        environment=item.environment or "",
-        span_type=item.given_span_type or "",
+        environment=(item.environment or "")[:ID_CHARS_MAX],
+        span_type=(item.given_span_type or "")[:ID_CHARS_MAX],
         occurred_at_ms=now_us // 1_000 if sent.occurred_at_ms is None else sent.occurred_at_ms,
         log=log,
         item=pack_item(sent.raw),

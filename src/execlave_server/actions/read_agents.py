@@ -1,43 +1,37 @@
 """Agents as the registry has them, and as decisions and traces need them: by name, quickly, never stale unnoticed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from execlave_server.errors import NotFoundError
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.organizations import ApiKey
-from execlave_server.store.protocol import Parameters, Store
+from execlave_server.store.protocol import Check, Parameters, Store
 
 REFERENCES_REMEMBERED = 50_000  # names come from clients
 AGENTS_PER_PAGE_MAX = 200
 
 
 class AgentRegistry:
-    """Remembers agents by the names they are called by, for one version of their organization.
+    """Remembers agents by the names they are called by.
 
-    Whoever commits what was decided on them also checks that the version still stands (`standing_check`).
+    What is remembered may be old: whoever commits what was decided on it also commits its `standing_checks`, and asks
+    again, fresh, when they do not hold.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._versions: dict[int, int] = {}
         self._agents: dict[tuple[int, str], list[Agent]] = {}
 
-    async def named(self, key: ApiKey, references: Iterable[str]) -> dict[str, list[Agent]]:
-        """The agents each UUID or external id may mean, at least as new as the version the caller's key was read at.
-
-        Choose among them with `resolve_agent`; an unregistered name has none.
-        """
-        version = key.organization_version
-        if self._versions.get(key.organization) != version:
-            self._forget(key.organization)
-            self._versions[key.organization] = version
-        known = {name: self._agents.get((key.organization, name)) for name in references}
+    async def named(self, key: ApiKey, references: Iterable[str], *, fresh: bool) -> dict[str, list[Agent]]:
+        """The agents each UUID or external id may mean. Choose among them with `resolve_agent`; there may be none."""
+        known = {name: None if fresh else self._agents.get((key.organization, name)) for name in references}
         missing = [name for name, agents in known.items() if agents is None]
         found = await asyncio.gather(*(self._named(key.organization, name) for name in missing))
         loaded = dict(zip(missing, found, strict=True))
-        if self._versions.get(key.organization) == version:  # else what was read may be older than what is kept now
-            self._remember(key.organization, loaded)
+        if len(self._agents) + len(loaded) > REFERENCES_REMEMBERED:
+            self._agents.clear()
+        self._agents |= {(key.organization, name): agents for name, agents in loaded.items()}
         return {name: loaded[name] if agents is None else agents for name, agents in known.items()}
 
     async def find_fresh(self, key: ApiKey, reference: str) -> Agent:
@@ -59,10 +53,14 @@ class AgentRegistry:
     async def _named(self, organization: int, reference: str) -> list[Agent]:
         return await self._store.find(Agent, "agents_named", {"organization": organization, "reference": reference})
 
-    def _remember(self, organization: int, agents: dict[str, list[Agent]]) -> None:
-        if len(self._agents) + len(agents) > REFERENCES_REMEMBERED:
-            self._agents.clear()
-        self._agents |= {(organization, name): found for name, found in agents.items()}
 
-    def _forget(self, organization: int) -> None:
-        self._agents = {name: agents for name, agents in self._agents.items() if name[0] != organization}
+def standing_checks(key: ApiKey, named: Mapping[str, list[Agent]]) -> list[Check]:
+    """Hold while the caller's key and the agents of these names are as they were read.
+
+    Nothing else is checked: an organization whose other agents register all the time must not keep this one waiting.
+    """
+    checks = [Check("key_standing", {"api_key": key.id}, (key.revoked_at_us,))]
+    for name, agents in named.items():
+        place: Parameters = {"organization": key.organization, "reference": name}
+        checks.append(Check("agent_standing", place, (len(agents), sum(agent.updated_at_us for agent in agents))))
+    return checks

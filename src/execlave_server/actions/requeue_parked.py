@@ -68,6 +68,9 @@ async def requeue_log(store: Store, place: Parameters, position: int, now_us: in
     """Make one parked log of an outbox row wait again. Raises ConflictError while the row is being sent."""
     for _ in range(TRY_AGAIN_MAX):
         ledger = await find_one(store, LedgerState, "ledger_state", place)
+        parked: Parameters = {**place, "position": position}
+        if not await store.rows("is_parked", parked):
+            return  # somebody else has requeued it
         if ledger is None or ledger.leased_at_us is not None:
             break
         whole = (1 << ledger.log_count) - 1
@@ -80,9 +83,10 @@ async def requeue_log(store: Store, place: Parameters, position: int, now_us: in
             "now_us": now_us,
         }
         unchanged = Check("ledger_unchanged", place, (ledger.fence, ledger.parked_count, ledger.settled))
-        delete = Call("delete_parked_at", {**place, "position": position})
+        still = Check("is_parked", parked, (1,))
+        delete = Call("delete_parked_at", parked)
         try:
-            await store.commit(Write(checks=[unchanged], calls=[delete, Call("reopen_ledger", reopened)]))
+            await store.commit(Write(checks=[unchanged, still], calls=[delete, Call("reopen_ledger", reopened)]))
         except StaleError:
             continue
         return

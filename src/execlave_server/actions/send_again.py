@@ -31,8 +31,8 @@ async def send_past(
 ) -> int:
     """Queue the batches received in [from, to); how many.
 
-    Stopped halfway it is finished by running it again: a backfill leaves alone what is queued or was delivered, a
-    replay what waits or has parked logs. `report` is told (batches looked at, batches there are).
+    A backfill leaves alone what is queued or was delivered: stopped halfway, it is finished by running it again. A
+    replay leaves alone what waits or has parked logs. `report` is told (batches looked at, batches there are).
     Raises NotFoundError; ConflictError for a destination that does not deliver.
     """
     destination = await get_destination(services, organization, destination_id)

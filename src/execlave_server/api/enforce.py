@@ -7,11 +7,11 @@ never issued, 503, and nothing else.
 
 import asyncio
 import hashlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -29,6 +29,7 @@ from execlave_server.errors import (
 )
 from execlave_server.model.decisions import Decision, Outcome
 from execlave_server.model.organizations import ApiKey
+from execlave_server.model.traces import ID_CHARS_MAX
 from execlave_server.policy.standing import refuse_request
 
 OFF_LOOP_BYTES = 32_000  # reading and digesting more than this leaves the event loop
@@ -38,21 +39,15 @@ log = structlog.get_logger()
 
 
 class _EnforceBody(Struct, rename="camel"):
-    agent_id: str
-    input: str
-    environment: str | None = None
+    agent_id: Annotated[str, Meta(min_length=1, max_length=ID_CHARS_MAX)]
+    input: Annotated[str, Meta(min_length=1)]
+    environment: Annotated[str, Meta(max_length=ID_CHARS_MAX)] | None = None
     metadata: dict[str, Any] | None = None
     estimated_cost: int | float | None = None
     tools: list[str] | None = None
     tool_descriptors: list[dict[str, Any]] | None = None
     conversation_history: list[dict[str, Any]] | None = None
     tool_outputs: list[dict[str, Any]] | None = None
-
-    def __post_init__(self) -> None:
-        if not self.input:
-            raise ValueError("input must not be empty")
-        if not self.agent_id:
-            raise ValueError("agentId must not be empty")
 
 
 async def answer_enforce(services: Services, request: Request) -> Response:
@@ -105,7 +100,7 @@ def _read(body: bytes) -> EnforceRequest:
     return EnforceRequest(
         agent=asked.agent_id,
         environment=asked.environment,
-        trace_id=trace_id if isinstance(trace_id, str) else None,
+        trace_id=trace_id if isinstance(trace_id, str) and len(trace_id) <= ID_CHARS_MAX else None,
         action_digest=digest,
     )
 

@@ -13,6 +13,7 @@ from execlave_server.model.json_bytes import digest
 from execlave_server.model.traces import ID_CHARS_MAX, TraceItem
 
 ITEMS_MAX = 1_000  # in one request; the SDK sends 100
+TOKEN_BITS_MAX = 1_000  # a longer number cannot be summed and encoded again
 TIMESTAMP_MS_MAX = 8_640_000_000_000_000  # as far as JavaScript's dates go
 
 
@@ -78,6 +79,8 @@ def _read_item(raw: bytes) -> SentItem:
         span_id = digest(raw)  # an item that is no span is identified by what it says
     elif len(span_id) > ID_CHARS_MAX:
         raise ValueError(f"metadata.spanId has more than {ID_CHARS_MAX} characters")
+    if (item.summed_tokens or 0).bit_length() > TOKEN_BITS_MAX:
+        raise ValueError("the token counts are beyond any number that can be written down")
     occurred_at_ms = item.occurred_at_ms
     if occurred_at_ms is not None and abs(occurred_at_ms) > TIMESTAMP_MS_MAX:
         raise ValueError("timestamp is beyond the range of dates")

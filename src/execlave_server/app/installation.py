@@ -70,7 +70,9 @@ async def initialise(settings: Settings, clock: Clock) -> None:
         finally:
             await store.close()
     except BaseException:
-        key_file(settings).unlink(missing_ok=True)  # nothing is sealed under it yet
+        key_file(settings).unlink(missing_ok=True)  # nothing is sealed under it yet, and nothing is in the database
+        for suffix in ("", "-wal", "-shm"):
+            settings.database.with_name(settings.database.name + suffix).unlink(missing_ok=True)
         raise
 
 

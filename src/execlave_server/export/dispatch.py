@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from execlave_server.export.leases import Lease, bits_of
+from execlave_server.export.leases import Lease, all_bits, bits_of
 from execlave_server.export.payloads import split_payload
 
 
@@ -30,7 +30,7 @@ class Progress:
     @property
     def done(self) -> bool:
         """True when every log is accepted or parked."""
-        return self.accepted + self.parked == self.lease.log_count
+        return self.settled == all_bits(self.lease.log_count)
 
     def between(self, start: int, end: int) -> range:
         """The part of the cargo between two indexes that is this batch's."""

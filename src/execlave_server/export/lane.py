@@ -35,6 +35,7 @@ STORE_PAUSE_S = 1.0  # before trying a store again that could not commit
 OUTAGE_PROBE_US = 2_500_000  # while nothing gets through, one batch is tried this often, so that draining resumes soon
 HELD_PROBE_US = 30_000_000  # a held destination asks this often whether its key works again
 REFUSED_IN_A_ROW_MAX = 20  # single logs: past this it is not the logs, it is something that stands before the intake
+FINISH_TRIES = 5
 ANSWER_CHARS_KEPT = 500
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ class Lane:
         self._intake_url = connector.endpoints(destination.site).intake_url
         self._mode = _Mode.HELD if destination.state is DestinationState.HELD else _Mode.OPEN
         self._probe_at_us = clock.now_us() + HELD_PROBE_US
+        self._not_before_us = 0  # Datadog asked to be left alone until then
         self._refused_in_a_row: list[Parameters] = []
         self._leased: deque[Lease] = deque()
         self._ledger = Ledger(destination.number)
@@ -90,16 +92,31 @@ class Lane:
             except UnavailableError as error:
                 log.warning("export.store_unavailable", destination=self.destination.id, error=str(error))
                 await self._sleep(STORE_PAUSE_S)
-        if self._sending:
-            await asyncio.wait(self._sending)
         self._release_leased()
-        await self._write([])
+        while self._sending:
+            await asyncio.wait(self._sending)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Write the last results; a busy store is tried again, for what is not written would be sent again."""
+        for _ in range(FINISH_TRIES):
+            try:
+                await self._write([])
+                await self._requeue_refused()
+            except UnavailableError as error:
+                log.warning("export.store_unavailable", destination=self.destination.id, error=str(error))
+            else:
+                if self._mode is not _Mode.HELD or not self._refused_in_a_row:
+                    return
+            await asyncio.sleep(STORE_PAUSE_S)
 
     async def _tick(self) -> None:
         leases = await self._wanted_leases()
         await self._write(leases)
-        if self._mode is _Mode.HELD and self._clock.now_us() >= self._probe_at_us:
-            await self._ask_again()
+        if self._mode is _Mode.HELD and not self._sending:
+            await self._requeue_refused()
+            if self._clock.now_us() >= self._probe_at_us:
+                await self._ask_again()
         self._drop_expired()
         self._start_sending()
         await self._sleep(TICK_S if self._sending or self._leased else IDLE_LOOK_S)
@@ -117,7 +134,7 @@ class Lane:
             "lease_until_us": now_us + LEASE_US,
         }
         match self._mode:
-            case _Mode.HELD:
+            case _ if now_us < self._not_before_us or self._mode is _Mode.HELD:
                 return []
             case _Mode.OUTAGE if now_us < self._probe_at_us or len(self._sending) >= IN_FLIGHT_MAX:
                 return []
@@ -156,6 +173,8 @@ class Lane:
 
     def _start_sending(self) -> None:
         now_us = self._clock.now_us()
+        if self._stopping or now_us < self._not_before_us:
+            return
         for group in list(group_leases(self._leased, self._frame.bytes_per_log)):
             if self._mode is _Mode.HELD or len(self._sending) >= IN_FLIGHT_MAX or self._should_linger(group, now_us):
                 break
@@ -168,7 +187,7 @@ class Lane:
     def _should_linger(self, group: Sequence[Lease], now_us: int) -> bool:
         """Only the last group can be worth waiting for: those before it are as full as their batches allow."""
         is_last = len(group) == len(self._leased)
-        if self._stopping or not is_last or is_full(group, self._frame.bytes_per_log):
+        if not is_last or is_full(group, self._frame.bytes_per_log):
             return False
         return all(lease.attempts == 0 and now_us - lease.committed_at_us < LINGER_US for lease in group)
 
@@ -183,33 +202,35 @@ class Lane:
     async def _send(self, group: Sequence[Lease]) -> None:
         """Send a group of batches, piece by piece; how far each is, is on disk before its next piece goes out."""
         dispatch = Dispatch(await self._frame.read(self._store, group, self._clock.now_us() // 1_000))
+        until_us = min(lease.until_us for lease in group)
         while (piece := dispatch.piece) is not None:
-            if min(lease.until_us for lease in group) < self._latest_end_us():
+            if until_us < self._latest_end_us():
                 return  # the rest would outlive the lease; the batches come again when it ends
             ending = await self._post(piece)
-            match ending.answer:
-                case Answer.ACCEPTED:
-                    dispatch.accept()
-                    self._opened()
-                case Answer.REFUSED | Answer.TOO_LARGE:
-                    await self._refused(dispatch, ending)
-                case Answer.RETRY:
-                    self._keep_waiting(dispatch, ending)
-                    self._close(ending)
-                    return
-                case Answer.HELD:
-                    self._keep_waiting(dispatch, ending)
-                    self._hold(f"Datadog answered {ending.status} to the API key ending in {self.destination.key_hint}")
-                    return
-            for batch in dispatch.batches:
-                self._ledger.settle(batch, ending, self._clock.now_us())
-            if dispatch.piece is not None:
-                await self._write([])
-            if self._mode is _Mode.HELD:
+            self._take_in(dispatch, ending)
+            if ending.answer in {Answer.RETRY, Answer.HELD} or self._mode is _Mode.HELD:
                 self._keep_waiting(dispatch, ending)
-                await self._write([])
-                await self._requeue_refused()
                 return
+            if dispatch.piece is not None:
+                until_us = self._clock.now_us() + LEASE_US
+                for batch in dispatch.batches:
+                    self._ledger.extend(batch.lease, until_us)
+                await self._write([])
+
+    def _take_in(self, dispatch: Dispatch, ending: Ending) -> None:
+        """What one answer means for the logs that were sent, and for the way they went."""
+        match ending.answer:
+            case Answer.ACCEPTED:
+                dispatch.accept()
+                self._opened()
+            case Answer.REFUSED | Answer.TOO_LARGE:
+                self._refused(dispatch, ending)
+            case Answer.RETRY:
+                self._close(ending)
+            case Answer.HELD:
+                self._hold(f"Datadog answered {ending.status} to the API key ending in {self.destination.key_hint}")
+        for batch in dispatch.batches:
+            self._ledger.settle(batch, ending, self._clock.now_us())
 
     async def _post(self, logs: Sequence[bytes]) -> Ending:
         body = await asyncio.to_thread(compress_payload, logs)
@@ -218,14 +239,15 @@ class Lane:
         latency_us = self._clock.elapsed_us() - started_us
         if isinstance(reply, Failure):
             return Ending(Answer.RETRY, None, f"no answer: {reply}", 0, latency_us)
-        text = reply.body.decode(errors="replace")[:ANSWER_CHARS_KEPT]
+        text = reply.body.decode(errors="replace")[:ANSWER_CHARS_KEPT].replace(self._key.reveal(), "[key]")
         wait_us = told_wait_us(reply.headers, self._clock.now_us())
         return Ending(classify(reply.status, reply.body), reply.status, text, wait_us, latency_us)
 
     def _opened(self) -> None:
         """Something got through: what waited for that is due now."""
-        self._refused_in_a_row.clear()
-        if self._mode is _Mode.OUTAGE:
+        if self._mode is not _Mode.HELD:
+            self._refused_in_a_row.clear()
+        if self._mode is _Mode.OUTAGE and self._clock.now_us() >= self._not_before_us:
             self._mode = _Mode.OPEN
             log.info("export.resumed", destination=self.destination.id)
             self._ledger.everything_due(self._clock.now_us())
@@ -233,8 +255,11 @@ class Lane:
 
     def _close(self, ending: Ending) -> None:
         """Nothing gets through: try one batch now and then, not before Datadog wants to be asked again."""
-        self._mode = _Mode.OUTAGE
-        self._probe_at_us = self._clock.now_us() + max(OUTAGE_PROBE_US, ending.wait_us)
+        if self._mode is _Mode.OPEN:
+            self._mode = _Mode.OUTAGE
+        now_us = self._clock.now_us()
+        self._probe_at_us = now_us + OUTAGE_PROBE_US
+        self._not_before_us = max(self._not_before_us, now_us + ending.wait_us)
         self._release_leased()
         seen = {"status": ending.status, "text": ending.text}
         log.warning("export.not_accepted", destination=self.destination.id, **seen)
@@ -246,7 +271,7 @@ class Lane:
                 wait_us = max(backoff_us(batch.lease.attempts, self._clock.fraction()), ending.wait_us)
                 self._ledger.wait(batch.lease, ending, now_us + wait_us)
 
-    async def _refused(self, dispatch: Dispatch, ending: Ending) -> None:
+    def _refused(self, dispatch: Dispatch, ending: Ending) -> None:
         refused = dispatch.refuse()
         if refused is None:
             return
@@ -255,7 +280,7 @@ class Lane:
         where = {"batch": refused.lease.batch, "position": refused.position}
         log.warning("export.parked", destination=self.destination.id, status=ending.status, text=ending.text, **where)
         self._refused_in_a_row.append({"destination": self.destination.number, **where})
-        if len(self._refused_in_a_row) == REFUSED_IN_A_ROW_MAX:
+        if len(self._refused_in_a_row) >= REFUSED_IN_A_ROW_MAX and self._mode is not _Mode.HELD:
             self._hold(f"{REFUSED_IN_A_ROW_MAX} single logs in a row were refused with status {ending.status}")
 
     def _hold(self, reason: str) -> None:
@@ -270,7 +295,6 @@ class Lane:
     async def _ask_again(self) -> None:
         """Resume by itself when the key is valid and the intake takes a test log."""
         self._probe_at_us = self._clock.now_us() + HELD_PROBE_US
-        await self._requeue_refused()
         report = await try_connection(
             self._connector,
             self.destination.site,
@@ -286,12 +310,19 @@ class Lane:
 
     async def _requeue_refused(self) -> None:
         """The logs whose refusals made this destination held were not at fault: they wait again."""
-        while self._refused_in_a_row:
-            place = dict(self._refused_in_a_row[-1])
+        if self._mode is not _Mode.HELD or not self._refused_in_a_row:
+            return
+        await self._write([])  # what is requeued has to be parked on disk first
+        refused, self._refused_in_a_row = self._refused_in_a_row, []
+        for where in refused:
+            place = dict(where)
             position = integer(place.pop("position"))
-            with suppress(ConflictError):
+            try:
                 await requeue_log(self._store, place, position, self._clock.now_us())
-            self._refused_in_a_row.pop()
+            except ConflictError:
+                self._refused_in_a_row.append(
+                    where
+                )  # its batch is still in somebody's hands; the next tick tries again
 
     def _release_leased(self) -> None:
         now_us = self._clock.now_us()

@@ -60,6 +60,10 @@ class Ledger:
         """A batch waits for its next attempt."""
         self._add("mark_waiting", lease, {"due_at_us": due_at_us, "status": ending.status, "answer": ending.text})
 
+    def extend(self, lease: Lease, until_us: int) -> None:
+        """More of a batch is on its way: it is held a while longer."""
+        self._add("extend_lease", lease, {"until_us": until_us})
+
     def release(self, lease: Lease, now_us: int) -> None:
         """A batch that was not tried is due again."""
         self._add("release_lease", lease, {"now_us": now_us})

@@ -9,7 +9,7 @@ on conflict (organization, agent_id, environment) do update set
   platform = excluded.platform,
   autonomy_level = coalesce(excluded.autonomy_level, autonomy_level),
   profile = excluded.profile,
-  updated_at_us = excluded.updated_at_us
+  updated_at_us = max(excluded.updated_at_us, agents.updated_at_us + 1)
 where (name, type, platform, autonomy_level, profile)
   is distinct from (excluded.name, excluded.type, excluded.platform,
     coalesce(excluded.autonomy_level, autonomy_level), excluded.profile)
@@ -20,6 +20,11 @@ select id, organization, agent_id, environment, name, type, platform, status, st
 from agents
 where organization = :organization and (agent_id = :reference or id = :reference)
 order by created_at_us, id
+
+-- name: agent_standing
+select count(*), coalesce(sum(updated_at_us), 0)
+from agents
+where organization = :organization and (agent_id = :reference or id = :reference)
 
 -- name: search_agents
 select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
@@ -36,7 +41,7 @@ where organization = :organization
   and (:search = '' or instr(lower(agent_id), lower(:search)) > 0 or instr(lower(name), lower(:search)) > 0)
 
 -- name: set_agent_status
-update agents set status = :status, status_reason = :reason, updated_at_us = :now_us
+update agents set status = :status, status_reason = :reason, updated_at_us = max(:now_us, updated_at_us + 1)
 where organization = :organization and id = :id
 returning id
 

@@ -29,10 +29,8 @@ update api_keys set revoked_at_us = :now_us
 where organization = :organization and id = :id and revoked_at_us is null
 returning id
 
--- name: caller_standing
-select o.version, k.revoked_at_us
-from api_keys k join organizations o on o.number = k.organization
-where k.id = :api_key
+-- name: key_standing
+select revoked_at_us from api_keys where id = :api_key
 
 -- name: insert_secret
 insert into sealed_secrets (name, sealed) values (:name, :sealed)

@@ -59,6 +59,10 @@ on conflict (destination, batch, position) do update set
   reason = excluded.reason, status = excluded.status, answer = excluded.answer, payload = excluded.payload,
   parked_at_us = excluded.parked_at_us
 
+-- name: extend_lease
+update outbox set due_at_us = :until_us
+where destination = :destination and batch = :batch and fence = :fence and leased_at_us is not null
+
 -- name: release_lease
 update outbox set due_at_us = :now_us, leased_at_us = null
 where destination = :destination and batch = :batch and fence = :fence

@@ -13,6 +13,9 @@ select p.id, d.id as destination_id, p.destination, p.batch, p.position, p.reaso
 from parked p join destinations d on d.number = p.destination
 where d.organization = :organization and p.id = :id
 
+-- name: is_parked
+select 1 from parked where destination = :destination and batch = :batch and position = :position
+
 -- name: delete_parked_at
 delete from parked where destination = :destination and batch = :batch and position = :position
 
