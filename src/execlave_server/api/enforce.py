@@ -16,10 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from execlave_server.actions.enforce_policy import EnforceRequest, enforce_policy, refuse_action
-from execlave_server.actions.identify_caller import verify_signature
 from execlave_server.actions.services import Services
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, decode, read_body, refuse
-from execlave_server.api.exchange import presented_key
+from execlave_server.api.exchange import check_signature, presented_key
 from execlave_server.errors import (
     BadSignatureError,
     ExeclaveServerError,
@@ -69,14 +68,7 @@ async def _govern(services: Services, request: Request, presented: str, key: Api
     body = b""
     try:
         body = await read_body(request, SDK_BODY_BYTES_MAX)
-        headers = request.headers
-        verify_signature(
-            presented,
-            headers.get("x-execlave-timestamp"),
-            headers.get("x-execlave-signature"),
-            body,
-            services.clock.now_us(),
-        )
+        check_signature(services, request, presented, body)
         asked = await asyncio.to_thread(_read, body) if len(body) > OFF_LOOP_BYTES else _read(body)
     except (BadSignatureError, PayloadTooLargeError, _UnreadableError) as error:
         return await _refuse(services, key, body, error)

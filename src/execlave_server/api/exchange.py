@@ -69,6 +69,12 @@ def presented_key(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
+def check_signature(services: Services, request: Request, presented: str, body: bytes) -> None:
+    """Verify a request's optional signature over its raw body. Raises BadSignatureError."""
+    timestamp, signature = (request.headers.get(f"x-execlave-{name}") for name in ("timestamp", "signature"))
+    verify_signature(presented, timestamp, signature, body, services.clock.now_us())
+
+
 async def answer_exchange(services: Services, route: Route, request: Request) -> Response:
     """Authenticate, authorize, handle; every failure becomes the one shape of an error."""
     try:
@@ -90,14 +96,7 @@ async def _admit(services: Services, route: Route, request: Request, body: bytes
         return Exchange(services, request, "", body, None)
     key = await services.keys.identify(presented)
     refuse_revoked(key)
-    headers = request.headers
-    verify_signature(
-        presented or "",
-        headers.get("x-execlave-timestamp"),
-        headers.get("x-execlave-signature"),
-        body,
-        services.clock.now_us(),
-    )
+    check_signature(services, request, presented or "", body)
     if route.access is Access.ADMIN and key.role is not Role.ADMIN:
         raise ForbiddenError("This needs an admin API key; the one presented has the role agent.")
     return Exchange(services, request, presented or "", body, key)

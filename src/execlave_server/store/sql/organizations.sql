@@ -40,6 +40,3 @@ select sealed from sealed_secrets where name = :name
 
 -- name: insert_installation
 insert into installation (id, created_at_us) values (:id, :now_us)
-
--- name: find_installation
-select id from installation
