@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from execlave_server.errors import UnavailableError
 from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome
+from execlave_server.store.batches import RECENT_TRACES_MIN, split_batches
+from execlave_server.store.grouping import WAITING_WRITES_MAX, WRITES_PER_COMMIT_MAX
 from execlave_server.store.protocol import Traces, Write, Written
 from execlave_server.store.sqlite import Durability, SqliteStore, create_database
-from execlave_server.store.sqlite.recent_keys import RECENT_KEYS_MIN, RecentKeys
-from execlave_server.store.sqlite.transaction import split_batches
-from execlave_server.store.sqlite.writer import WAITING_WRITES_MAX, WRITES_PER_COMMIT_MAX
+from execlave_server.store.sqlite.recent_keys import RecentKeys
 
 
 class TestBatches:
@@ -53,13 +53,13 @@ class TestRecentKeys:
         recent = RecentKeys()
         step = 16_384
 
-        for start in range(0, 4 * RECENT_KEYS_MIN, step):
+        for start in range(0, 4 * RECENT_TRACES_MIN, step):
             recent.add({(number, 0) for number in range(start, start + step)})
             newest = start + step
             assert (newest - 1, 0) in recent
-            assert (max(0, newest - RECENT_KEYS_MIN), 0) in recent
+            assert (max(0, newest - RECENT_TRACES_MIN), 0) in recent
             known = sum((number, 0) in recent for number in range(0, newest, step))
-            assert known <= 2 * RECENT_KEYS_MIN // step
+            assert known <= 2 * RECENT_TRACES_MIN // step
 
     async def test_what_is_forgotten_is_stored_as_new(self, tmp_path, clock, new_tenant):
         """A repeat of a trace older than memory reaches is stored again in another bucket, never failed."""

@@ -12,6 +12,7 @@ Invariants every engine keeps, proved by the one contract suite in `tests/contra
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -65,6 +66,16 @@ class Written:
 
     rows: Sequence[Sequence[Row]]
     outcomes: Sequence[TraceOutcome]
+
+
+class Durability(Enum):
+    """When a commit is on disk: at its return (FULL), or moments later (NORMAL), in order but not waited for.
+
+    The server's is FULL. The worker's is NORMAL: losing its last result repeats a delivery, it never loses one.
+    """
+
+    FULL = "full"
+    NORMAL = "normal"
 
 
 class StaleError(ConflictError):

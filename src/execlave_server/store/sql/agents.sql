@@ -7,12 +7,13 @@ on conflict (organization, agent_id, environment) do update set
   name = excluded.name,
   type = excluded.type,
   platform = excluded.platform,
-  autonomy_level = coalesce(excluded.autonomy_level, autonomy_level),
+  autonomy_level = coalesce(excluded.autonomy_level, agents.autonomy_level),
   profile = excluded.profile,
-  updated_at_us = max(excluded.updated_at_us, agents.updated_at_us + 1)
-where (name, type, platform, autonomy_level, profile)
+  updated_at_us = case when excluded.updated_at_us > agents.updated_at_us then excluded.updated_at_us
+    else agents.updated_at_us + 1 end
+where (agents.name, agents.type, agents.platform, agents.autonomy_level, agents.profile)
   is distinct from (excluded.name, excluded.type, excluded.platform,
-    coalesce(excluded.autonomy_level, autonomy_level), excluded.profile)
+    coalesce(excluded.autonomy_level, agents.autonomy_level), excluded.profile)
 
 -- name: agents_named
 select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
@@ -22,7 +23,7 @@ where organization = :organization and (agent_id = :reference or id = :reference
 order by created_at_us, id
 
 -- name: agent_standing
-select count(*), coalesce(sum(updated_at_us), 0)
+select count(*), cast(coalesce(sum(updated_at_us), 0) as bigint)
 from agents
 where organization = :organization and (agent_id = :reference or id = :reference)
 
@@ -31,17 +32,20 @@ select id, organization, agent_id, environment, name, type, platform, status, st
   profile, created_at_us, updated_at_us, last_seen_at_us
 from agents
 where organization = :organization
-  and (:search = '' or instr(lower(agent_id), lower(:search)) > 0 or instr(lower(name), lower(:search)) > 0)
+  and (:search = '' or replace(lower(agent_id), lower(:search), '') <> lower(agent_id)
+    or replace(lower(name), lower(:search), '') <> lower(name))
 order by (agent_id = :search) desc, agent_id, environment
 limit :limit offset :offset
 
 -- name: count_agents
 select count(*) from agents
 where organization = :organization
-  and (:search = '' or instr(lower(agent_id), lower(:search)) > 0 or instr(lower(name), lower(:search)) > 0)
+  and (:search = '' or replace(lower(agent_id), lower(:search), '') <> lower(agent_id)
+    or replace(lower(name), lower(:search), '') <> lower(name))
 
 -- name: set_agent_status
-update agents set status = :status, status_reason = :reason, updated_at_us = max(:now_us, updated_at_us + 1)
+update agents set status = :status, status_reason = :reason,
+  updated_at_us = case when :now_us > updated_at_us then :now_us else updated_at_us + 1 end
 where organization = :organization and id = :id
 returning id
 

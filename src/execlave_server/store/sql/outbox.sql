@@ -72,11 +72,13 @@ update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1
 where due_at_us is not null and leased_at_us is not null
 
 -- name: delivery_counts
-select d.id, (select coalesce(sum(trace_count), 0) from batches where organization = :organization) as committed,
-  coalesce(sum(x.accepted_count), 0) as delivered,
-  coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as waiting,
-  coalesce(sum(x.parked_count), 0) as parked,
-  coalesce(sum(x.late_count), 0) as late,
+select d.id, (
+    select cast(coalesce(sum(trace_count), 0) as bigint) from batches where organization = :organization
+  ) as committed,
+  cast(coalesce(sum(x.accepted_count), 0) as bigint) as delivered,
+  cast(coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as bigint) as waiting,
+  cast(coalesce(sum(x.parked_count), 0) as bigint) as parked,
+  cast(coalesce(sum(x.late_count), 0) as bigint) as late,
   min(x.committed_at_us) filter (where x.due_at_us is not null) as oldest_waiting_at_us
 from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization

@@ -2,25 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 
 import apsw
 
 from execlave_server.errors import DataDirError, UnavailableError
+from execlave_server.store.protocol import Durability
 
 BUSY_TIMEOUT_MS = 5_000  # another process holds the write lock for milliseconds; five seconds means trouble
 READER_CACHE_KIB = 4_000  # reads touch few pages twice
 WAL_FILE_BYTES_MAX = 32 << 20  # what a log that begins anew keeps of its file
 AFFECTED_FROM = (3, 7, 0)  # the WAL-reset fault: a checkpoint beside a writer could lose a commit
 AFFECTED_TO = (3, 51, 2)
-
-
-class Durability(Enum):
-    """When a commit is on disk: at its return (FULL), or at the next checkpoint or FULL commit (NORMAL)."""
-
-    FULL = "full"
-    NORMAL = "normal"
 
 
 def refuse_affected_sqlite(version: str) -> None:

@@ -10,9 +10,9 @@ import msgspec
 
 from execlave_server.clock import Clock
 from execlave_server.errors import DataDirError
-from execlave_server.store.protocol import Parameters, Row, RowType, Write, Written, integer
+from execlave_server.store.protocol import Durability, Parameters, Row, RowType, Write, Written, integer
 from execlave_server.store.sqlite.checkpointer import Checkpointer
-from execlave_server.store.sqlite.connection import Durability, connect, refuse_affected_sqlite, translated_errors
+from execlave_server.store.sqlite.connection import connect, refuse_affected_sqlite, translated_errors
 from execlave_server.store.sqlite.migrate import load_migrations, migrate, schema_version
 from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS
 from execlave_server.store.sqlite.writer import Writer

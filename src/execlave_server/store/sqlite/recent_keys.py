@@ -1,12 +1,11 @@
-RECENT_KEYS_MIN = 262_144  # how many of the newest traces a retry is recognised among: 16 buckets of 16,384
-BUCKET_BITS = 14
-RECENT_BUCKETS = RECENT_KEYS_MIN >> BUCKET_BITS
+from execlave_server.store.batches import RECENT_TRACES_MIN, TraceKey
 
-TraceKey = tuple[int, int]
+BUCKET_BITS = 14
+RECENT_BUCKETS = RECENT_TRACES_MIN >> BUCKET_BITS  # 16 buckets of 16,384
 
 
 class RecentKeys:
-    """The (trace_key, span_key) of the newest traces: at least RECENT_KEYS_MIN of them, at most twice as many.
+    """The (trace_key, span_key) of the newest traces: at least RECENT_TRACES_MIN of them, at most twice as many.
 
     Two generations: when the younger is full it becomes the older, so forgetting costs nothing.
     """
@@ -15,11 +14,11 @@ class RecentKeys:
         self._young: set[TraceKey] = set()
         self._old: set[TraceKey] = set()
 
-    def __contains__(self, key: TraceKey) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._young or key in self._old
 
     def add(self, keys: set[TraceKey]) -> None:
         """Remember keys that are committed."""
         self._young |= keys
-        if len(self._young) >= RECENT_KEYS_MIN:
+        if len(self._young) >= RECENT_TRACES_MIN:
             self._old, self._young = self._young, set()

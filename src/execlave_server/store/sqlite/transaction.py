@@ -1,20 +1,19 @@
 """What happens inside one SQLite transaction: calls, checks, and traces made into batches."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 
 import apsw
 
-from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
+from execlave_server.model.traces import NewTrace, TraceOutcome
+from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
 from execlave_server.store.protocol import Call, Check, Parameters, Row, Traces, Value, integer
-from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS, RecentKeys, TraceKey
+from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS, RecentKeys
 from execlave_server.store.statements import Statement
 
 ROWS_PER_STEP = 64  # each step gives the interpreter lock away; a larger statement gained nothing when measured
 _LOOK_BACK_BUCKETS = 2 * RECENT_BUCKETS + 1  # as far as RecentKeys can remember
-
-Label = tuple[int, str, str]
 
 
 class Transaction:
@@ -30,17 +29,15 @@ class Transaction:
     ) -> None:
         self._connection = connection
         self._statements = statements
-        self._recent = recent
         self._labels = labels
         self._now_us = now_us
-        self._accepted: dict[int, list[NewTrace]] = {}
-        self._accepted_by_key: dict[TraceKey, tuple[int, NewTrace]] = {}
+        self._acceptance = Acceptance(recent, self._stored)
         self.new_labels: dict[Label, int] = {}
 
     @property
     def new_keys(self) -> set[TraceKey]:
         """The keys of the traces this transaction stores."""
-        return set(self._accepted_by_key)
+        return self._acceptance.keys
 
     def call(self, call: Call) -> list[Row]:
         """Run one statement; its rows."""
@@ -53,49 +50,24 @@ class Transaction:
 
     def accept(self, traces: Traces) -> list[TraceOutcome]:
         """Take traces into the organization's next batch, but for those that are stored already."""
-        batch = self._accepted.setdefault(traces.organization, [])
-        return [self._accept_one(traces.organization, trace, batch) for trace in traces.items]
+        return self._acceptance.accept(traces)
 
-    def _accept_one(self, organization: int, trace: NewTrace, batch: list[NewTrace]) -> TraceOutcome:
-        key = (trace.trace_key, trace.span_key)
-        accepted = self._accepted_by_key.get(key)
-        if accepted is not None:
-            of, twin = accepted
-            same = (of, twin.trace_id, twin.span_id) == (organization, trace.trace_id, trace.span_id)
-            return _outcome(same and is_same_item(twin.item, trace.item))
-        if key in self._recent:
-            stored = self._rows("stored_item", {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]})
-            if stored:
-                *identity, item = stored[0]
-                same = identity == [organization, trace.trace_id, trace.span_id]
-                return _outcome(same and isinstance(item, bytes) and is_same_item(item, trace.item))
-        batch.append(trace)
-        self._accepted_by_key[key] = organization, trace
-        return TraceOutcome.STORED
+    def _stored(self, key: TraceKey) -> Row | None:
+        wanted: Parameters = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]}
+        rows = self._rows("stored_item", wanted)
+        return rows[0] if rows else None
 
     def store_accepted(self) -> None:
         """Write the accepted traces: a batch row, its traces, and one outbox row for each collecting destination."""
-        next_id = integer(self._rows("newest_trace", {})[0][0] or 0) + 1
-        for organization, traces in self._accepted.items():
-            for batch in split_batches(traces):
-                self._store_batch(organization, batch, next_id)
-                next_id += len(batch)
+        newest = integer(self._rows("newest_trace", {})[0][0] or 0)
+        for planned in self._acceptance.batches(newest + 1):
+            self._store_batch(planned)
 
-    def _store_batch(self, organization: int, traces: Sequence[NewTrace], first_id: int) -> None:
-        described = {
-            "organization": organization,
-            "first_trace": first_id,
-            "last_trace": first_id + len(traces) - 1,
-            "trace_count": len(traces),
-            "log_bytes": sum(len(trace.log) for trace in traces),
-            "now_us": self._now_us,
-        }
-        batch = integer(self._rows("insert_batch", described)[0][0])
-        self._insert_rows("insert_traces", self._trace_rows(organization, batch, traces, first_id))
-        self._rows(
-            "insert_outbox",
-            {"organization": organization, "batch": batch, "log_count": len(traces), "now_us": self._now_us},
-        )
+    def _store_batch(self, planned: PlannedBatch) -> None:
+        batch = integer(self._rows("insert_batch", planned.row(self._now_us))[0][0])
+        rows = self._trace_rows(planned.organization, batch, planned.traces, planned.first_id)
+        self._insert_rows("insert_traces", rows)
+        self._rows("insert_outbox", planned.outbox_rows(batch, self._now_us))
 
     def _trace_rows(
         self, organization: int, batch: int, traces: Iterable[NewTrace], first_id: int
@@ -144,21 +116,3 @@ class Transaction:
         single = statement.for_rows(1)
         for row in rows[whole:]:
             self._connection.execute(single, row)
-
-
-def split_batches(traces: Sequence[NewTrace]) -> Iterator[list[NewTrace]]:
-    """The traces in order, in batches within the limits of count and bytes."""
-    batch: list[NewTrace] = []
-    size = 0
-    for trace in traces:
-        if batch and (len(batch) == TRACES_PER_BATCH_MAX or size + len(trace.log) > BATCH_BYTES_MAX):
-            yield batch
-            batch, size = [], 0
-        batch.append(trace)
-        size += len(trace.log)
-    if batch:
-        yield batch
-
-
-def _outcome(same: bool) -> TraceOutcome:  # noqa: FBT001 - the only thing there is to say
-    return TraceOutcome.DUPLICATE if same else TraceOutcome.CONFLICT

@@ -5,37 +5,31 @@ import queue
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import apsw
 import structlog
 
 from execlave_server.clock import Clock
 from execlave_server.errors import UnavailableError
-from execlave_server.store.protocol import StaleError, Write, Written
+from execlave_server.store.batches import Label, remember_labels
+from execlave_server.store.grouping import (
+    OVERLOADED,
+    STOPPING,
+    TRACES_PER_COMMIT_MAX,
+    WAITING_WRITES_MAX,
+    WRITES_PER_COMMIT_MAX,
+    Job,
+    Result,
+    answer_jobs,
+    stale,
+)
+from execlave_server.store.protocol import Write, Written
 from execlave_server.store.sqlite.connection import translated_errors
 from execlave_server.store.sqlite.recent_keys import RecentKeys
-from execlave_server.store.sqlite.transaction import Label, Transaction
+from execlave_server.store.sqlite.transaction import Transaction
 from execlave_server.store.statements import Statement
 
-WRITES_PER_COMMIT_MAX = 512  # a group is what waits; the limits keep one commit from delaying the next one long
-TRACES_PER_COMMIT_MAX = 4_000
-LABELS_REMEMBERED = 100_000  # their texts come from clients
-WAITING_WRITES_MAX = 10_000  # beyond this the server says it is overloaded instead of growing
-
 log = structlog.get_logger()
-
-Result = Written | BaseException
-
-
-@dataclass(slots=True)
-class _Job:
-    write: Write
-    future: asyncio.Future[Written]
-
-    @property
-    def trace_count(self) -> int:
-        return len(self.write.traces.items) if self.write.traces else 0
 
 
 class Writer:
@@ -47,8 +41,8 @@ class Writer:
         self._clock = clock
         self._recent = RecentKeys()
         self._labels: dict[Label, int] = {}
-        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._held_over: _Job | None = None
+        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._held_over: Job | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._closed = False
         self.log_is_long = threading.Event()  # set by the checkpointer
@@ -61,11 +55,11 @@ class Writer:
     def submit(self, write: Write) -> asyncio.Future[Written]:
         """Queue a write; the future is done after its commit."""
         if self._closed:
-            raise UnavailableError("The server is stopping. Try again on the next one.")
+            raise UnavailableError(STOPPING)
         if self._waiting.qsize() >= WAITING_WRITES_MAX:
-            raise UnavailableError("The server is overloaded: too many writes wait for the disk. Try again shortly.")
+            raise UnavailableError(OVERLOADED)
         future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.put(_Job(write, future))
+        self._waiting.put(Job(write, future))
         return future
 
     def stop(self) -> None:
@@ -77,7 +71,7 @@ class Writer:
             while True:  # what slipped in while the thread was ending
                 job = self._waiting.get_nowait()
                 if job and not (loop := job.future.get_loop()).is_closed():
-                    loop.call_soon_threadsafe(_answer, [job], [UnavailableError("The server is stopping. Try again.")])
+                    loop.call_soon_threadsafe(answer_jobs, [job], [UnavailableError(STOPPING)])
 
     def _run(self) -> None:
         while group := self._next_group():
@@ -86,7 +80,7 @@ class Writer:
             results = self._commit(group)
             loop = group[0].future.get_loop()
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_answer, group, results)
+                loop.call_soon_threadsafe(answer_jobs, group, results)
 
     def _fold_log(self) -> None:
         """Checkpoint between two commits: while commits never pause, the log can begin anew at no other moment."""
@@ -96,7 +90,7 @@ class Writer:
         except apsw.Error as error:  # the log stays; the commit that follows says what is wrong with the disk
             log.warning("store.checkpoint_failed", error=str(error))
 
-    def _next_group(self) -> list[_Job]:
+    def _next_group(self) -> list[Job]:
         first = self._held_over or self._waiting.get()
         self._held_over = None
         if first is None:
@@ -117,7 +111,7 @@ class Writer:
             traces += job.trace_count
         return group
 
-    def _commit(self, group: Sequence[_Job]) -> list[Result]:
+    def _commit(self, group: Sequence[Job]) -> list[Result]:
         try:
             return self._commit_together([job.write for job in group])
         except (apsw.Error, UnavailableError) as error:
@@ -145,25 +139,13 @@ class Writer:
                     self._connection.execute("rollback")
                 raise
         self._recent.add(transaction.new_keys)
-        if len(self._labels) > LABELS_REMEMBERED:
-            self._labels.clear()
-        self._labels |= transaction.new_labels
+        remember_labels(self._labels, transaction.new_labels)
         return results
 
 
 def _apply(transaction: Transaction, write: Write) -> Result:
     if not all(transaction.holds(check) for check in write.checks):
-        return StaleError("What this was decided on has changed meanwhile. Decide again.")
+        return stale()
     rows = [transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
     return Written(rows, outcomes)
-
-
-def _answer(group: Sequence[_Job], results: Sequence[Result]) -> None:
-    for job, result in zip(group, results, strict=True):
-        if job.future.done():
-            continue  # its request was cancelled; the commit stands
-        if isinstance(result, BaseException):
-            job.future.set_exception(result)
-        else:
-            job.future.set_result(result)

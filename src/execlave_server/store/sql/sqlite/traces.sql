@@ -1,3 +1,21 @@
+-- name: newest_trace
+select max(id) from traces
+
+-- name: insert_traces
+insert into traces (id, bucket, trace_key, span_key, organization, batch, status, span_type, agent, environment,
+  occurred_at_ms, trace_id, span_id, log, item)
+values (:id, :bucket, :trace_key, :span_key, :organization, :batch, :status, :span_type, :agent, :environment,
+  :occurred_at_ms, :trace_id, :span_id, :log, :item)
+
+-- name: recent_keys
+select trace_key, span_key from traces where bucket >= :bucket
+
+-- name: find_label
+select number from labels where organization = :organization and kind = :kind and value = :value
+
+-- name: insert_label
+insert into labels (organization, kind, value) values (:organization, :kind, :value) returning number
+
 -- name: stored_item
 select organization, trace_id, span_id, item from traces
 where bucket in (

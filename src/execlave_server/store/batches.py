@@ -1,0 +1,134 @@
+"""What a transaction makes of the traces handed to it, on every engine: outcomes, batches, their rows. Pure."""
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
+from execlave_server.store.protocol import Parameters, Row, Traces
+
+TraceKey: TypeAlias = tuple[int, int]
+Label: TypeAlias = tuple[int, str, str]
+"""(organization, kind, text): a text that repeats in traces, stored there as its number."""
+
+RECENT_TRACES_MIN = 262_144  # how many of the newest traces a retry is recognised among
+LABELS_REMEMBERED = 100_000  # their texts come from clients
+
+
+class Acceptance:
+    """Takes the traces of one transaction in, but for those that are stored already.
+
+    `known` holds at least the keys of recent traces that are stored; `stored` returns (organization, trace_id,
+    span_id, item) of one of them, or None where there is none after all.
+    """
+
+    def __init__(self, known: Container[TraceKey], stored: Callable[[TraceKey], Row | None]) -> None:
+        self._known = known
+        self._stored = stored
+        self._by_organization: dict[int, list[NewTrace]] = {}
+        self._by_key: dict[TraceKey, tuple[int, NewTrace]] = {}
+
+    @property
+    def keys(self) -> set[TraceKey]:
+        """The keys of the traces taken in."""
+        return set(self._by_key)
+
+    @property
+    def count(self) -> int:
+        """How many traces were taken in."""
+        return len(self._by_key)
+
+    def accept(self, traces: Traces) -> list[TraceOutcome]:
+        """What becomes of each trace, in order; the new ones are taken in."""
+        taken = self._by_organization.setdefault(traces.organization, [])
+        return [self._accept_one(traces.organization, trace, taken) for trace in traces.items]
+
+    def _accept_one(self, organization: int, trace: NewTrace, taken: list[NewTrace]) -> TraceOutcome:
+        key = (trace.trace_key, trace.span_key)
+        twin = self._by_key.get(key)
+        if twin is not None:
+            of, first = twin
+            return _compare((of, first.trace_id, first.span_id, first.item), organization, trace)
+        if key in self._known and (stored := self._stored(key)) is not None:
+            return _compare(stored, organization, trace)
+        taken.append(trace)
+        self._by_key[key] = organization, trace
+        return TraceOutcome.STORED
+
+    def batches(self, first_id: int) -> Iterator["PlannedBatch"]:
+        """The batches to write, their traces numbered from `first_id` without a gap."""
+        for organization, traces in self._by_organization.items():
+            for batch in split_batches(traces):
+                yield PlannedBatch(organization, batch, first_id)
+                first_id += len(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """The traces of one organization that become a batch; the first has the id `first_id`, each next one more."""
+
+    organization: int
+    traces: Sequence[NewTrace]
+    first_id: int
+
+    def row(self, now_us: int) -> Parameters:
+        """What `insert_batch` takes."""
+        return {
+            "organization": self.organization,
+            "first_trace": self.first_id,
+            "last_trace": self.first_id + len(self.traces) - 1,
+            "trace_count": len(self.traces),
+            "log_bytes": sum(len(trace.log) for trace in self.traces),
+            "now_us": now_us,
+        }
+
+    def outbox_rows(self, batch: int, now_us: int) -> Parameters:
+        """What `insert_outbox` takes, once the batch has its number."""
+        return {
+            "organization": self.organization,
+            "batch": batch,
+            "log_count": len(self.traces),
+            "now_us": now_us,
+        }
+
+    def labels(self) -> set[Label]:
+        """The texts that its traces' rows refer to by number."""
+        organization = self.organization
+        return {
+            label
+            for trace in self.traces
+            for label in (
+                (organization, "span_type", trace.span_type),
+                (organization, "agent", trace.agent),
+                (organization, "environment", trace.environment),
+            )
+        }
+
+
+def split_batches(traces: Sequence[NewTrace]) -> Iterator[list[NewTrace]]:
+    """The traces in order, in batches within the limits of count and bytes."""
+    batch: list[NewTrace] = []
+    size = 0
+    for trace in traces:
+        if batch and (len(batch) == TRACES_PER_BATCH_MAX or size + len(trace.log) > BATCH_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(trace)
+        size += len(trace.log)
+    if batch:
+        yield batch
+
+
+def remember_labels(labels: dict[Label, int], new: Mapping[Label, int]) -> None:
+    """Keep the numbers of labels whose transaction is committed, within a limit."""
+    if len(labels) > LABELS_REMEMBERED:
+        labels.clear()
+    labels |= new
+
+
+def _compare(stored: Row, organization: int, trace: NewTrace) -> TraceOutcome:
+    *identity, item = stored
+    same = identity == [organization, trace.trace_id, trace.span_id]
+    if same and isinstance(item, bytes) and is_same_item(item, trace.item):
+        return TraceOutcome.DUPLICATE
+    return TraceOutcome.CONFLICT
