@@ -1,7 +1,7 @@
 """One suite for every store engine: add an engine to ENGINES, and it is held to the same promises."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,17 @@ from typing import Protocol
 
 import apsw
 import apsw.ext
+import asyncpg
 import pytest
 
 from clocks import SettableClock
 from execlave_server.clock import Clock
 from execlave_server.model.traces import NewTrace, TraceOutcome, identify, pack_item
-from execlave_server.store.protocol import Call, Parameters, Row, Store, Traces, Write, Written, integer
-from execlave_server.store.sqlite import Durability, SqliteStore, create_database
+from execlave_server.store.postgres import PostgresStore
+from execlave_server.store.protocol import Call, Durability, Parameters, Row, Store, Traces, Write, Written, integer
+from execlave_server.store.sqlite import SqliteStore, create_database
 from execlave_server.store.statements import load_statements
+from postgres_server import Postgres, read_rows
 
 
 class Engine(Protocol):
@@ -83,18 +86,59 @@ class SqliteEngine:
         return apsw.Connection(str(folder / "execlave.db"), flags=apsw.SQLITE_OPEN_READWRITE)
 
 
+class PostgresEngine:
+    name = "postgres"
+    violation = asyncpg.IntegrityConstraintViolationError
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+
+    async def create(self, folder: Path, clock: Clock) -> Store:
+        return await self.open(folder, clock)
+
+    async def open(self, folder: Path, clock: Clock) -> Store:
+        return await PostgresStore.open(self._server.database_of(folder), clock, durability=Durability.FULL)
+
+    async def read(self, folder: Path, sql: str) -> list[Row]:
+        return await read_rows(self._server.database_of(folder), sql)
+
+    async def columns(self, folder: Path, statement: str) -> list[str]:
+        connection = await asyncpg.connect(self._server.database_of(folder))
+        try:
+            prepared = await connection.prepare(load_statements(self.name)[statement].numbered)
+            return [column.name for column in prepared.get_attributes()]
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def hold_writes(self, folder: Path) -> AsyncIterator[None]:
+        connection = await asyncpg.connect(self._server.database_of(folder))
+        tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+        try:
+            async with connection.transaction():
+                await connection.execute(f"lock table {', '.join(table[0] for table in tables)} in exclusive mode")
+                yield
+        finally:
+            await connection.close()
+
+
 ANSWER_WITHIN_S = 60  # a write that is never answered fails its test instead of holding up all others
-ENGINES: list[Engine] = [SqliteEngine()]
+ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
+    "sqlite": lambda _: SqliteEngine(),
+    "postgres": lambda request: PostgresEngine(request.getfixturevalue("postgres")),
+}
 
 Read = Callable[[str], Awaitable[list[Row]]]
 CommitTogether = Callable[[Sequence[Write]], Awaitable[list[Written | BaseException]]]
 Opened = Callable[[], AbstractAsyncContextManager[Store]]
 
 
-@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
-def engine(request) -> Engine:
+@pytest.fixture(params=ENGINES)
+def engine(request, tmp_path) -> Iterator[Engine]:
     """Each engine in turn."""
-    return request.param
+    yield ENGINES[request.param](request)
+    if request.param == "postgres":
+        request.getfixturevalue("postgres").drop_database_of(tmp_path)
 
 
 @pytest.fixture

@@ -1,15 +1,22 @@
 """The named statements: found by name, valid against the schema, repeated for many rows."""
 
+import re
 from importlib import resources
+from pathlib import Path
 
 import apsw
 import apsw.ext
+import asyncpg
 import pytest
 
+import execlave_server
 from execlave_server.store.sqlite import create_database
 from execlave_server.store.statements import load_statements, parse_statements
+from postgres_server import TEMPLATE
 
 STATEMENTS = load_statements("sqlite")
+OF_POSTGRES = load_statements("postgres")
+POSTGRES_TYPES = {"int2", "int4", "int8", "float8", "text", "bytea", "void"}  # what `protocol.Value` can be
 
 
 @pytest.fixture
@@ -21,7 +28,7 @@ def database(tmp_path, clock):
     connection.close()
 
 
-@pytest.mark.parametrize("folder", ["", "sqlite"])
+@pytest.mark.parametrize("folder", ["", "sqlite", "postgres"])
 def test_names_are_unique(folder):
     """No two statements of one folder have the same name."""
     sql = resources.files("execlave_server.store") / "sql" / folder
@@ -30,7 +37,7 @@ def test_names_are_unique(folder):
 
     assert len(names) == sum(text.count("-- name:") for text in texts)
     assert len(names) == len(set(names)) > 0
-    assert set(names) <= set(STATEMENTS)
+    assert set(names) <= set(STATEMENTS) | set(OF_POSTGRES)
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
@@ -43,6 +50,45 @@ def test_every_statement_fits_the_schema(database, name):
     assert details.query_remaining is None
     assert details.bindings_names == statement.parameters
     assert details.bindings_count == len(statement.parameters)
+
+
+@pytest.mark.parametrize("name", OF_POSTGRES)
+async def test_every_statement_fits_the_schema_of_postgres(postgres, name):
+    """Each statement is prepared against the schema, and returns nothing but what every engine returns."""
+    statement = OF_POSTGRES[name]
+    connection = await asyncpg.connect(postgres.url(TEMPLATE))
+
+    try:
+        prepared = await connection.prepare(statement.numbered)
+        parameters, columns = prepared.get_parameters(), prepared.get_attributes()
+    finally:
+        await connection.close()
+
+    assert len(parameters) == len(statement.parameters)
+    assert {column.type.name for column in columns} <= POSTGRES_TYPES
+
+
+def test_the_engines_have_the_same_statements_for_the_product():
+    """What the product calls by name is there on both engines, under the same parameters."""
+    source = Path(execlave_server.__file__).parent
+    called = {
+        name
+        for file in source.rglob("*.py")
+        if "store" not in file.relative_to(source).parts
+        for name in re.findall(r'"([a-z_]+)"', file.read_text())
+    }
+    used = called & (set(STATEMENTS) | set(OF_POSTGRES))
+
+    assert len(used) > 30
+    for name in used:
+        assert set(STATEMENTS[name].parameters) == set(OF_POSTGRES[name].parameters), name
+
+
+def test_parameters_become_numbers():
+    """PostgreSQL's text has a number for each name, the same one wherever the name stands, and leaves casts alone."""
+    (statement,) = parse_statements("-- name: one\nselect :b, cast(:a as text), :b::bigint, x::text from t")
+
+    assert statement.numbered == "select $1, cast($2 as text), $1::bigint, x::text from t"
 
 
 def test_a_file_holds_named_statements():

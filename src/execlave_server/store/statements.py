@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -24,6 +24,11 @@ class Statement:
         """The statement with its one `values (...)` repeated, positional: many rows in one step."""
         row = "(" + ", ".join("?" * len(self.parameters)) + ")"
         return _VALUES.sub(", ".join([row] * count), self.sql, count=1)
+
+    @cached_property
+    def numbered(self) -> str:
+        """The statement with `$1`, `$2` ... for its parameters, as PostgreSQL takes them."""
+        return _PARAMETER.sub(lambda match: f"${self.parameters.index(match[1]) + 1}", self.sql)
 
 
 def load_statements(engine: str) -> dict[str, Statement]:

@@ -3,7 +3,7 @@ select p.id, d.id as destination_id, p.destination, p.batch, p.position, p.reaso
   p.parked_at_us
 from parked p join destinations d on d.number = p.destination
 where d.organization = :organization and p.id > :after
-  and (:destination_id is null or d.id = :destination_id)
+  and (cast(:destination_id as text) is null or d.id = :destination_id)
 order by p.id
 limit :limit
 

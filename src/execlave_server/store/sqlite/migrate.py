@@ -1,24 +1,16 @@
 """Numbered migrations, each applied once and in order."""
 
-import re
-from importlib import resources
-
 import apsw
 
 from execlave_server.clock import Clock
 from execlave_server.errors import DataDirError
+from execlave_server.store.migrations import Migration
+from execlave_server.store.migrations import load_migrations as load
 
-_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
-
-def load_migrations() -> list[tuple[int, str, str]]:
-    """(number, name, SQL) of every migration, in order."""
-    folder = resources.files("execlave_server.store") / "migrations" / "sqlite"
-    return sorted(
-        (int(match[1]), match[2], file.read_text())
-        for file in folder.iterdir()
-        if (match := _FILE.fullmatch(file.name))
-    )
+def load_migrations() -> list[Migration]:
+    """Every migration, in order."""
+    return load("sqlite")
 
 
 def migrate(connection: apsw.Connection, clock: Clock) -> list[str]:

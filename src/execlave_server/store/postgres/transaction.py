@@ -1,0 +1,161 @@
+"""What happens inside one PostgreSQL transaction: locks, checks, calls, and traces made into batches."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from execlave_server.model.traces import TraceOutcome
+from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
+from execlave_server.store.postgres.connection import Connection, refuse_nul
+from execlave_server.store.protocol import Call, Check, Row, Traces, Write, integer
+from execlave_server.store.statements import Statement
+
+DAY_US = 86_400_000_000
+_COLUMNS = (
+    "id",
+    "day",
+    "trace_key",
+    "span_key",
+    "organization",
+    "batch",
+    "status",
+    "span_type",
+    "agent",
+    "environment",
+    "occurred_at_ms",
+    "trace_id",
+    "span_id",
+    "log",
+    "item",
+)
+
+
+class Transaction:
+    """The writes of one transaction. Nothing here commits; `new_labels` are true only if it does."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        statements: Mapping[str, Statement],
+        labels: Mapping[Label, int],
+        *,
+        now_us: int,
+        oldest_day: int,
+    ) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._labels = labels
+        self._now_us = now_us
+        self._oldest_day = oldest_day
+        self._stored: dict[TraceKey, Row] = {}
+        self._acceptance = Acceptance(self._stored, self._stored.get)
+        self.new_labels: dict[Label, int] = {}
+
+    async def enter(self, writes: Sequence[Write]) -> str:
+        """Share the locks of the organizations that these writes rest on, then read which traces are stored.
+
+        Returns the transaction's id, by which its outcome can be asked for later.
+        """
+        organizations = sorted({number for write in writes for number in _rests_on(write)})
+        rows = await self._rows("enter", {"organizations": organizations})
+        keys = {(trace.trace_key, trace.span_key) for write in writes if write.traces for trace in write.traces.items}
+        if keys:
+            trace_keys, span_keys = zip(*keys, strict=True)
+            wanted = {"trace_keys": trace_keys, "span_keys": span_keys, "oldest_day": self._oldest_day}
+            for trace_key, span_key, *stored in await self._rows("stored_traces", wanted):
+                self._stored[integer(trace_key), integer(span_key)] = tuple(stored)
+        return str(rows[0][0])
+
+    async def call(self, call: Call) -> list[Row]:
+        """Run one statement; its rows."""
+        return await self._rows(call.statement, call.parameters)
+
+    async def holds(self, check: Check) -> bool:
+        """True when a check's first row is the expected one."""
+        rows = await self._rows(check.statement, check.parameters)
+        return (rows[0] if rows else None) == check.expected
+
+    def accept(self, traces: Traces) -> list[TraceOutcome]:
+        """Take traces into the organization's next batch, but for those that are stored already."""
+        return self._acceptance.accept(traces)
+
+    async def store_accepted(self) -> None:
+        """Write the accepted traces: a batch row, its traces, and one outbox row for each collecting destination.
+
+        The rows of all batches go in by the order of their keys, so that two servers with the same traces wait for
+        each other in one direction only.
+        """
+        if not self._acceptance.count:
+            return
+        first_id = integer((await self._rows("take_trace_ids", {"count": self._acceptance.count}))[0][0])
+        planned = list(self._acceptance.batches(first_id))
+        await self._find_labels(set().union(*(batch.labels() for batch in planned)))
+        rows: list[tuple[Any, ...]] = []
+        for batch in planned:
+            number = integer((await self._rows("insert_batch", batch.row(self._now_us)))[0][0])
+            await self._rows("insert_outbox", batch.outbox_rows(number, self._now_us))
+            rows += self._trace_rows(number, batch)
+        rows.sort(key=_trace_key_of)
+        await self._connection.copy_records_to_table("traces", records=rows, columns=_COLUMNS)
+
+    def _trace_rows(self, batch: int, planned: PlannedBatch) -> Iterable[tuple[Any, ...]]:
+        organization, day = planned.organization, self._now_us // DAY_US
+        labels, new = self._labels, self.new_labels
+        for row_id, trace in enumerate(planned.traces, start=planned.first_id):
+            numbers = (
+                labels.get(label) or new[label]
+                for label in (
+                    (organization, "span_type", trace.span_type),
+                    (organization, "agent", trace.agent),
+                    (organization, "environment", trace.environment),
+                )
+            )
+            yield (
+                row_id,
+                day,
+                trace.trace_key,
+                trace.span_key,
+                organization,
+                batch,
+                trace.status,
+                *numbers,
+                trace.occurred_at_ms,
+                trace.trace_id,
+                trace.span_id,
+                trace.log,
+                trace.item,
+            )
+
+    async def _find_labels(self, wanted: Iterable[Label]) -> None:
+        for statement in ("find_labels", "insert_labels", "find_labels"):
+            missing = [label for label in wanted if label not in self._labels and label not in self.new_labels]
+            if not missing:
+                return
+            organizations, kinds, texts = zip(*missing, strict=True)
+            columns = {"organizations": organizations, "kinds": kinds, "texts": texts}
+            for organization, kind, text, number in await self._rows(statement, columns):
+                self.new_labels[integer(organization), str(kind), str(text)] = integer(number)
+
+    async def _rows(self, name: str, parameters: Mapping[str, Any]) -> list[Row]:
+        return await fetch(self._connection, self._statements[name], parameters)
+
+
+async def fetch(connection: Connection, statement: Statement, parameters: Mapping[str, Any]) -> list[Row]:
+    """The rows of a statement, as plain tuples."""
+    values = [parameters[name] for name in statement.parameters]
+    for value in values:
+        refuse_nul(value)
+    return [tuple(record) for record in await connection.fetch(statement.numbered, *values)]
+
+
+def _rests_on(write: Write) -> Iterable[int]:
+    """The organizations whose facts must hold until this write is committed."""
+    if write.traces:
+        yield write.traces.organization
+    if write.checks:
+        for parameters in (step.parameters for steps in (write.checks, write.calls) for step in steps):
+            if isinstance(number := parameters.get("organization"), int):
+                yield number
+
+
+def _trace_key_of(row: tuple[Any, ...]) -> tuple[int, int]:
+    return row[2], row[3]

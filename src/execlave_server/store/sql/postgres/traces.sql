@@ -1,0 +1,72 @@
+-- name: enter
+select cast(pg_current_xact_id() as text), count(pg_advisory_xact_lock_shared(1163412801, cast(number as integer)))
+from unnest(cast(:organizations as bigint[])) as known (number)
+
+-- name: outcome_of_transaction
+select pg_xact_status(cast(cast(:transaction as text) as xid8))
+
+-- name: clock
+select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)
+
+-- name: make_partition
+select make_trace_partition(:day)
+
+-- name: oldest_recent_trace
+select received_at_us
+from (
+  select id, received_at_us, sum(trace_count) over (order by id desc) as newest
+  from (select id, received_at_us, trace_count from batches order by id desc limit :traces) as latest
+) as counted
+where newest >= :traces
+order by id desc
+limit 1
+
+-- name: stored_traces
+select wanted.trace_key, wanted.span_key, t.organization, t.trace_id, t.span_id, t.item
+from unnest(cast(:trace_keys as bigint[]), cast(:span_keys as bigint[])) as wanted (trace_key, span_key)
+cross join lateral (
+  select organization, trace_id, span_id, item from traces
+  where day >= :oldest_day and trace_key = wanted.trace_key and span_key = wanted.span_key
+  order by day desc
+  limit 1
+) as t
+
+-- name: take_trace_ids
+select take_trace_ids(:count)
+
+-- name: find_labels
+select l.organization, l.kind, l.value, l.number
+from unnest(cast(:organizations as bigint[]), cast(:kinds as text[]), cast(:texts as text[]))
+  as wanted (organization, kind, value)
+join labels l on l.organization = wanted.organization and l.kind = wanted.kind and l.value = wanted.value
+
+-- name: insert_labels
+insert into labels (organization, kind, value)
+select organization, kind, value
+from unnest(cast(:organizations as bigint[]), cast(:kinds as text[]), cast(:texts as text[]))
+  as wanted (organization, kind, value)
+order by organization, kind, value
+on conflict (organization, kind, value) do nothing
+
+-- name: newest_trace
+select last_trace from batches order by id desc limit 1
+
+-- name: batch_logs
+select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log
+from jsonb_array_elements_text(cast(:batches as jsonb)) with ordinality as wanted (batch, place)
+join batches b on b.id = cast(wanted.batch as bigint)
+cross join lateral (
+  select id, occurred_at_ms, log from traces
+  where day = b.received_at_us / 86400000000 and id between b.first_trace and b.last_trace
+  offset 0
+) as t
+
+-- name: batch_logs_with_ids
+select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log, t.trace_id, t.span_id
+from jsonb_array_elements_text(cast(:batches as jsonb)) with ordinality as wanted (batch, place)
+join batches b on b.id = cast(wanted.batch as bigint)
+cross join lateral (
+  select id, occurred_at_ms, log, trace_id, span_id from traces
+  where day = b.received_at_us / 86400000000 and id between b.first_trace and b.last_trace
+  offset 0
+) as t
