@@ -282,6 +282,7 @@ def check(evidence, heads, key, audit_hash):
         say("PASS ", f"entry {entry['seq']}, {entry['kind']} {entry['subject']}: in the history of the anchor")
     require(evidence["records"], "the file has no records")
     records = [check_record(proved, entries) for proved in evidence["records"]]
+    require(len({leaf for _, _, leaf, _ in records}) == len(records), "a record stands here twice")
     check_agreement(records, entries)
     if "head" in anchored:
         check_head(anchored["head"], anchor, key)
@@ -299,14 +300,14 @@ def check(evidence, heads, key, audit_hash):
         )
 
 
-def main():
+def main(arguments=None):
     """Check the file named on the command line; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", help="the evidence file")
     parser.add_argument("--head", metavar="FILE", help="heads kept apart from the server, one JSON object a line")
     parser.add_argument("--key", metavar="HEX", help="the server's public key, which must have signed the heads")
     parser.add_argument("--audit-hash", metavar="HEX", help="execlave.audit_hash of the log in Datadog")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         with open(options.file, encoding="utf-8") as file:
             evidence = read_json(file.read())
