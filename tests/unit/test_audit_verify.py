@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import dataclass
 from dataclasses import replace as replace_row
 
 import msgspec
@@ -11,6 +12,7 @@ from execlave_server.audit.chain import Event, Head, hash_of, next_entry
 from execlave_server.audit.events import Kind, SignIn
 from execlave_server.audit.findings import Code
 from execlave_server.audit.head import head_line, is_signed, read_heads
+from execlave_server.audit.records import TraceRecord
 from execlave_server.audit.verify import LogAnchor, Range, Verification, verify_logs
 
 
@@ -20,10 +22,14 @@ def ledger():
     return Ledger().fill(6, decisions=2)
 
 
-def verify(ledger, *, heads=(), check_signature=None, start=None):
+def verify(ledger, *, heads=(), check_signature=None, start=None, stored_head=None):
     """What a verification finds, as codes and places, and its summary."""
     verification = Verification(
-        start or Head(ORGANIZATION), sweeps=ledger.sweeps(), heads=heads, check_signature=check_signature
+        start or Head(ORGANIZATION),
+        sweeps=ledger.sweeps(),
+        heads=heads,
+        check_signature=check_signature,
+        stored_head=stored_head,
     )
     entries = ledger.entries[start.seq :] if start else ledger.entries
     found = [(finding.code, finding.where) for finding in verification.run(entries, ledger.stored())]
@@ -264,6 +270,38 @@ def test_rewriting_history_at_equal_length_is_found_against_a_head(ledger):
     assert alone == []
     assert against == [(Code.HEAD_MISMATCH, f"entry {head.seq}")]
     assert summary.anchored_entries == 0
+
+
+def test_the_stored_head_is_where_the_chain_ends(ledger):
+    """Whoever removes the newest entries and leaves the head's row is found without any help from outside."""
+    kept = Ledger(entries=ledger.entries[:-1], batches=ledger.batches)
+
+    assert verify(ledger, stored_head=ledger.head)[0] == []
+    assert verify(kept, stored_head=ledger.head)[0] == [(Code.HEAD_MISMATCH, "the stored head")]
+    assert verify(ledger, stored_head=replace(ledger.head, frontier=(bytes(32),)))[0] != []
+
+
+@dataclass
+class ErasedRow:
+    """A trace whose content and salt were deleted: its columns, and its record kept in their place."""
+
+    kept: TraceRecord
+    status: str
+    name = "trace erased"
+
+    def record(self):
+        """The record with the facts that its columns hold now."""
+        return replace(self.kept, status=self.status)
+
+
+def test_erased_rows_still_verify(ledger):
+    """Without content and salt the digests in the kept record still make the leaf; a changed column is found."""
+    row = ledger.batches[2].rows[0]
+    erased = ledger.batches[2].rows[0] = ErasedRow(row.record(), row.status)
+
+    assert verify(ledger)[0] == []
+    erased.status = "policy_blocked"
+    assert verify(ledger)[0] == [(Code.TRACE_CHANGED, "batch 5, trace erased")]
 
 
 def test_a_head_must_be_signed_by_the_server(ledger):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from execlave_server.audit.chain import Entry
 from execlave_server.audit.events import BatchRoot
 from execlave_server.audit.findings import Code, Finding
-from execlave_server.audit.merkle import HASH_BYTES, root
+from execlave_server.audit.merkle import root, split_hashes
 
 STRANGERS_MAX = 100  # rows of a batch that nobody recorded, reported one by one
 
@@ -43,16 +43,11 @@ def check_batch(batch: StoredBatch, recorded: BatchRoot, entry: Entry) -> Iterat
     if stored != (entry.at_us, recorded.traces, recorded.decisions):
         why = f"entry {entry.seq} recorded {recorded.traces} traces, {recorded.decisions} decisions at {entry.at_us}"
         yield Finding(Code.BATCH_CHANGED, where, "has another time or other counts", why)
-    leaves = split_leaves(batch.leaves)
+    leaves = split_hashes(batch.leaves)
     if root(leaves).hex() == recorded.root and len(leaves) == recorded.leaves:
         yield from _check_rows(batch, recorded, leaves, entry)
     else:
         yield from _check_without_leaves(batch, recorded, entry)
-
-
-def split_leaves(joined: bytes) -> list[bytes]:
-    """The leaf hashes kept beside a batch, one by one."""
-    return [joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES)]
 
 
 def check_unanchored(batch: StoredBatch) -> Finding:

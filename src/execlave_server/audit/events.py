@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256
 Count = Annotated[int, Meta(ge=0)]
+RANGES_PER_SWEEP_MAX = 1_000  # about 110 kB of details; a larger sweep makes several entries
 
 
 class Kind(StrEnum):
@@ -190,10 +191,10 @@ class SweptRange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Sweep(Details, frozen=True, kw_only=True):
-    """What retention removed. At most 1,000 ranges stand in one entry."""
+    """What retention removed."""
 
     older_than_us: int
-    ranges: tuple[SweptRange, ...]
+    ranges: Annotated[tuple[SweptRange, ...], Meta(max_length=RANGES_PER_SWEEP_MAX)]
 
 
 class Erasure(Details, frozen=True, kw_only=True):

@@ -13,6 +13,11 @@ LEAF_PREFIX = b"\x00"
 NODE_PREFIX = b"\x01"
 
 
+def split_hashes(joined: bytes) -> list[bytes]:
+    """Hashes that are stored end to end, one by one; the last is short where the bytes were cut."""
+    return [joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES)]
+
+
 def leaf_hash(data: bytes) -> bytes:
     """The hash of one leaf, 32 bytes."""
     return sha256(LEAF_PREFIX + data).digest()

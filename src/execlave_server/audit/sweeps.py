@@ -9,8 +9,6 @@ from execlave_server.audit.events import BatchRoot, Kind, Sweep, SweptRange
 from execlave_server.audit.findings import Code, Finding
 from execlave_server.audit.merkle import Frontier, append, frontier_root, leaf_hash, root
 
-RANGES_PER_SWEEP_MAX = 1_000  # about 110 kB of details; a larger sweep makes several entries
-
 
 def swept_range(batches: Sequence[tuple[int, str]]) -> SweptRange:
     """The range for an entry: the ids and roots (hexadecimal) of an organization's neighbouring batches, ascending."""

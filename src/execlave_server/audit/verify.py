@@ -53,6 +53,7 @@ class Verification:
         sweeps: Iterable[Entry] = (),
         heads: Iterable[SignedHead] = (),
         check_signature: SignatureCheck | None = None,
+        stored_head: Head | None = None,
     ) -> None:
         self.summary = Summary()
         self._organization = start.organization
@@ -61,6 +62,7 @@ class Verification:
         self._heads = HeadCheck((head for head in heads if head.organization == start.organization), check_signature)
         self._began = start.seq > 0  # batches without a root are older than the chain only until the first root
         self._newest_batch = 0
+        self._stored_head = stored_head
 
     def run(self, entries: Iterable[Entry], batches: Iterable[StoredBatch]) -> Iterator[Finding]:
         """What is wrong, in the order it is met. Entries by seq, batches by id."""
@@ -79,6 +81,7 @@ class Verification:
         self.summary.newest_entry = self._chain.head.seq
         yield from self._heads.finish(self._chain.head.seq)
         yield from self._sweeps.finish()
+        yield from self._check_stored_head()
         self.summary.anchored_entries = self._heads.matched
 
     def _match(self, entry: Entry, stored: "_Waiting") -> Iterator[Finding]:
@@ -110,6 +113,15 @@ class Verification:
                 yield Finding(Code.BATCH_REMAINS, f"batch {batch.id}", "is still there", why)
             yield from check_batch(batch, recorded, entry)
 
+    def _check_stored_head(self) -> Iterator[Finding]:
+        """The head that the next entry would follow must be where the chain ends."""
+        stored, end = self._stored_head, self._chain.head
+        same_tree = stored is None or not end.frontier or stored.frontier == end.frontier  # none is known after a gap
+        if stored is None or ((stored.seq, stored.hash) == (end.seq, end.hash) and same_tree):
+            return
+        why = f"it names entry {stored.seq}, {stored.hash.hex()}; the chain ends with entry {end.seq}, {end.hash.hex()}"
+        yield Finding(Code.HEAD_MISMATCH, "the stored head", "is not where the chain ends", why)
+
     def _without_root(self, batch: StoredBatch) -> Iterator[Finding]:
         if self._began:
             yield check_unanchored(batch)
@@ -129,8 +141,11 @@ class HeadCheck:
         """The heads that the server has not signed; they vouch for nothing."""
         if self._check_signature is None:
             return
-        for head in [head for head in self._heads if not is_signed(head, self._check_signature)]:
-            self._heads.remove(head)
+        heads, self._heads = self._heads, []
+        for head in heads:
+            if is_signed(head, self._check_signature):
+                self._heads.append(head)
+                continue
             why = "its signature is not of the server's key, or one of its fields was changed"
             yield Finding(Code.HEAD_SIGNATURE, f"head of entry {head.seq}", "is not signed by this server", why)
 
