@@ -125,7 +125,11 @@ def _text(value: Any) -> str | None:
 
 
 class NewTrace(Struct, frozen=True):
-    """A trace ready to commit. `log` is the middle of its Datadog log; `item` what the client sent, packed."""
+    """A trace ready to commit.
+
+    `log` is the middle of its Datadog log; `item` what the client sent, packed; `leaf` the hash of its record under
+    `salt`, for the batch's tree.
+    """
 
     trace_id: str
     span_id: str
@@ -138,6 +142,8 @@ class NewTrace(Struct, frozen=True):
     occurred_at_ms: int
     log: bytes
     item: bytes
+    salt: bytes
+    leaf: bytes
 
 
 class TraceOutcome(StrEnum):

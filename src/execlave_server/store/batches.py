@@ -1,16 +1,20 @@
-"""What a transaction makes of the traces handed to it, on every engine: outcomes, batches, their rows. Pure."""
+"""What a transaction makes of the traces and decisions handed to it, on every engine: outcomes, batches, rows. Pure."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
-from execlave_server.store.protocol import Parameters, Row, Traces
+from execlave_server.audit.chain import Event
+from execlave_server.audit.events import BatchRoot, Kind
+from execlave_server.audit.merkle import root
+from execlave_server.store.protocol import NewDecision, Parameters, Row, Traces
 
 TraceKey: TypeAlias = tuple[int, int]
 Label: TypeAlias = tuple[int, str, str]
 """(organization, kind, text): a text that repeats in traces, stored there as its number."""
 
+SERVER = "server"  # who records batches
 RECENT_TRACES_MIN = 262_144  # how many of the newest traces a retry is recognised among
 LABELS_REMEMBERED = 100_000  # their texts come from clients
 
@@ -27,6 +31,7 @@ class Acceptance:
         self._stored = stored
         self._by_organization: dict[int, list[NewTrace]] = {}
         self._by_key: dict[TraceKey, tuple[int, NewTrace]] = {}
+        self._decisions: dict[int, list[NewDecision]] = {}
 
     @property
     def keys(self) -> set[TraceKey]:
@@ -55,21 +60,43 @@ class Acceptance:
         self._by_key[key] = organization, trace
         return TraceOutcome.STORED
 
+    @property
+    def organizations(self) -> set[int]:
+        """Whose batches there will be."""
+        return {number for number, traces in self._by_organization.items() if traces} | self._decisions.keys()
+
+    def record(self, decision: NewDecision) -> None:
+        """Take a decision into the organization's last batch, or into one without traces."""
+        self._decisions.setdefault(decision.organization, []).append(decision)
+
     def batches(self, first_id: int) -> Iterator["PlannedBatch"]:
-        """The batches to write, their traces numbered from `first_id` without a gap."""
-        for organization, traces in self._by_organization.items():
-            for batch in split_batches(traces):
-                yield PlannedBatch(organization, batch, first_id)
+        """The batches to write, by organization, their traces numbered from `first_id` without a gap."""
+        for organization in sorted(self._by_organization.keys() | self._decisions.keys()):
+            batches = list(split_batches(self._by_organization.get(organization, ())))
+            decisions = self._decisions.get(organization, [])
+            if decisions and not batches:
+                batches = [[]]
+            for number, batch in enumerate(batches, start=1):
+                yield PlannedBatch(organization, batch, first_id, decisions if number == len(batches) else ())
                 first_id += len(batch)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
-    """The traces of one organization that become a batch; the first has the id `first_id`, each next one more."""
+    """The traces and decisions of one organization that become a batch.
+
+    The first trace has the id `first_id`, each next one more; a batch of decisions alone ends before it begins.
+    """
 
     organization: int
     traces: Sequence[NewTrace]
     first_id: int
+    decisions: Sequence[NewDecision] = ()
+
+    @property
+    def leaves(self) -> list[bytes]:
+        """The leaves of its tree: traces in order, then decisions."""
+        return [*(trace.leaf for trace in self.traces), *(decision.leaf for decision in self.decisions)]
 
     def row(self, now_us: int) -> Parameters:
         """What `insert_batch` takes."""
@@ -78,9 +105,28 @@ class PlannedBatch:
             "first_trace": self.first_id,
             "last_trace": self.first_id + len(self.traces) - 1,
             "trace_count": len(self.traces),
+            "decision_count": len(self.decisions),
             "log_bytes": sum(len(trace.log) for trace in self.traces),
+            "leaves": b"".join(self.leaves),
             "now_us": now_us,
         }
+
+    def decision_rows(self, batch: int) -> Iterator[Parameters]:
+        """What `insert_decision` takes, for each."""
+        for position, decision in enumerate(self.decisions):
+            yield {**decision.row, "batch": batch, "position": position}
+
+    def root_event(self, batch: int, now_us: int) -> Event:
+        """The entry of the chain that this batch becomes."""
+        leaves = self.leaves
+        details = BatchRoot(
+            batch=batch,
+            decisions=len(self.decisions),
+            leaves=len(leaves),
+            root=root(leaves).hex(),
+            traces=len(self.traces),
+        )
+        return Event(Kind.BATCH_ROOT, now_us, SERVER, f"batch:{batch}", details)
 
     def outbox_rows(self, batch: int, now_us: int) -> Parameters:
         """What `insert_outbox` takes, once the batch has its number."""

@@ -8,6 +8,8 @@ Invariants every engine keeps, proved by the one contract suite in `tests/contra
 * Each trace ends in exactly one `TraceOutcome`, and (organization, trace id, span id) is stored once.
 * The traces of one organization in one commit become batches within the limits of `model.traces`, and each batch
   gets one outbox row for each destination that collects, in the same transaction.
+* Traces and decisions are leaves of their batch's Merkle tree. Its root, and every event, is an entry of the
+  organization's audit chain, in the same transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from execlave_server.audit.chain import Event
 from execlave_server.errors import ConflictError
 from execlave_server.model.traces import NewTrace, TraceOutcome
 
@@ -52,12 +55,36 @@ class Traces:
 
 
 @dataclass(frozen=True, slots=True)
+class NewDecision:
+    """A decision to record: what `insert_decision` takes but for its place in a batch, and its leaf hash."""
+
+    organization: int
+    row: Parameters
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """Something to append to an organization's audit chain."""
+
+    organization: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
-    """Everything one request commits."""
+    """Everything one request commits.
+
+    `checks` only read. `charges` are statements that must each return a row, like a budget that has room; where one
+    does not, nothing of the write happens, as with a check.
+    """
 
     checks: Sequence[Check] = ()
+    charges: Sequence[Call] = ()
     calls: Sequence[Call] = ()
     traces: Traces | None = None
+    decision: NewDecision | None = None
+    events: Sequence[NewEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +125,7 @@ class Store(Protocol):
     async def commit(self, write: Write) -> Written:
         """Commit a write.
 
-        Raises StaleError when a check does not hold, UnavailableError when the database cannot commit now.
+        Raises StaleError when a check or a charge does not hold, UnavailableError when the database cannot commit now.
         """
 
     async def close(self) -> None:

@@ -1,12 +1,13 @@
 """What happens inside one PostgreSQL transaction: locks, checks, calls, and traces made into batches."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from execlave_server.model.traces import TraceOutcome
 from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
+from execlave_server.store.chains import Chains, head_from
 from execlave_server.store.postgres.connection import Connection, refuse_nul
-from execlave_server.store.protocol import Call, Check, Row, Traces, Write, integer
+from execlave_server.store.protocol import Call, Check, NewEvent, Row, Traces, Write, integer
 from execlave_server.store.statements import Statement
 
 DAY_US = 86_400_000_000
@@ -26,6 +27,7 @@ _COLUMNS = (
     "span_id",
     "log",
     "item",
+    "salt",
 )
 
 
@@ -48,6 +50,7 @@ class Transaction:
         self._oldest_day = oldest_day
         self._stored: dict[TraceKey, Row] = {}
         self._acceptance = Acceptance(self._stored, self._stored.get)
+        self._events: list[NewEvent] = []
         self.new_labels: dict[Label, int] = {}
 
     async def enter(self, writes: Sequence[Write]) -> str:
@@ -74,28 +77,72 @@ class Transaction:
         rows = await self._rows(check.statement, check.parameters)
         return (rows[0] if rows else None) == check.expected
 
+    async def charge(self, charges: Sequence[Call]) -> bool:
+        """Run statements that must each return a row; False, and nothing of them, where one does not."""
+        if not charges:
+            return True
+        await self._connection.execute("savepoint charges")
+        for charge in charges:
+            if not await self.call(charge):
+                await self._connection.execute("rollback to charges")
+                return False
+        await self._connection.execute("release charges")
+        return True
+
     def accept(self, traces: Traces) -> list[TraceOutcome]:
         """Take traces into the organization's next batch, but for those that are stored already."""
         return self._acceptance.accept(traces)
 
+    def record(self, write: Write) -> None:
+        """Take in what a write adds to the audit chain."""
+        if write.decision:
+            self._acceptance.record(write.decision)
+        self._events += write.events
+
     async def store_accepted(self) -> None:
-        """Write the accepted traces: a batch row, its traces, and one outbox row for each collecting destination.
+        """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains.
 
         The rows of all batches go in by the order of their keys, so that two servers with the same traces wait for
-        each other in one direction only.
+        each other in one direction only. The chains come last: their heads are locked for the shortest time.
         """
-        if not self._acceptance.count:
+        organizations = self._acceptance.organizations | {new.organization for new in self._events}
+        if not organizations:
             return
-        first_id = integer((await self._rows("take_trace_ids", {"count": self._acceptance.count}))[0][0])
+        written = [(number, batch) async for number, batch in self._store_batches()]
+        chains = await self._lock_chains(organizations)
+        for number, batch in written:
+            entry = chains.append(batch.organization, batch.root_event(number, self._now_us))
+            await self._rows("anchor_batch", {"batch": number, "seq": entry.seq, "hash": entry.hash})
+        for new in self._events:
+            chains.append(new.organization, new.event)
+        for entry_row in chains.entries:
+            await self._rows("insert_audit_entry", entry_row)
+        for head in chains.heads():
+            await self._rows("move_audit_head", head)
+
+    async def _store_batches(self) -> AsyncIterator[tuple[int, PlannedBatch]]:
+        count = self._acceptance.count
+        first_id = integer((await self._rows("take_trace_ids", {"count": count}))[0][0]) if count else 1
         planned = list(self._acceptance.batches(first_id))
         await self._find_labels(set().union(*(batch.labels() for batch in planned)))
         rows: list[tuple[Any, ...]] = []
         for batch in planned:
             number = integer((await self._rows("insert_batch", batch.row(self._now_us)))[0][0])
-            await self._rows("insert_outbox", batch.outbox_rows(number, self._now_us))
+            if batch.traces:
+                await self._rows("insert_outbox", batch.outbox_rows(number, self._now_us))
+            for row in batch.decision_rows(number):
+                await self._rows("insert_decision", row)
             rows += self._trace_rows(number, batch)
+            yield number, batch
         rows.sort(key=_trace_key_of)
-        await self._connection.copy_records_to_table("traces", records=rows, columns=_COLUMNS)
+        if rows:
+            await self._connection.copy_records_to_table("traces", records=rows, columns=_COLUMNS)
+
+    async def _lock_chains(self, organizations: set[int]) -> Chains:
+        heads = []
+        for number in sorted(organizations):
+            heads.append((number, head_from((await self._rows("audit_head", {"organization": number}))[0])))
+        return Chains(heads)
 
     def _trace_rows(self, batch: int, planned: PlannedBatch) -> Iterable[tuple[Any, ...]]:
         organization, day = planned.organization, self._now_us // DAY_US
@@ -123,6 +170,7 @@ class Transaction:
                 trace.span_id,
                 trace.log,
                 trace.item,
+                trace.salt,
             )
 
     async def _find_labels(self, wanted: Iterable[Label]) -> None:
@@ -151,6 +199,8 @@ def _rests_on(write: Write) -> Iterable[int]:
     """The organizations whose facts must hold until this write is committed."""
     if write.traces:
         yield write.traces.organization
+    if write.decision:
+        yield write.decision.organization
     if write.checks:
         for parameters in (step.parameters for steps in (write.checks, write.calls) for step in steps):
             if isinstance(number := parameters.get("organization"), int):

@@ -229,8 +229,11 @@ async def _apply(transaction: Transaction, write: Write) -> Result:
     for check in write.checks:
         if not await transaction.holds(check):
             return stale()
+    if not await transaction.charge(write.charges):
+        return stale()
     rows = [await transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
+    transaction.record(write)
     return Written(rows, outcomes)
 
 

@@ -8,7 +8,8 @@ import apsw
 
 from execlave_server.model.traces import NewTrace, TraceOutcome
 from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
-from execlave_server.store.protocol import Call, Check, Parameters, Row, Traces, Value, integer
+from execlave_server.store.chains import Chains, head_from
+from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, Row, Traces, Value, Write, integer
 from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS, RecentKeys
 from execlave_server.store.statements import Statement
 
@@ -32,6 +33,7 @@ class Transaction:
         self._labels = labels
         self._now_us = now_us
         self._acceptance = Acceptance(recent, self._stored)
+        self._events: list[NewEvent] = []
         self.new_labels: dict[Label, int] = {}
 
     @property
@@ -48,9 +50,24 @@ class Transaction:
         rows = self._rows(check.statement, check.parameters)
         return (rows[0] if rows else None) == check.expected
 
+    def charge(self, charges: Sequence[Call]) -> bool:
+        """Run statements that must each return a row; False, and nothing of them, where one does not."""
+        if not charges:
+            return True
+        self._connection.execute("savepoint charges")
+        taken = all(self.call(charge) for charge in charges)
+        self._connection.execute("release charges" if taken else "rollback to charges")
+        return taken
+
     def accept(self, traces: Traces) -> list[TraceOutcome]:
         """Take traces into the organization's next batch, but for those that are stored already."""
         return self._acceptance.accept(traces)
+
+    def record(self, write: Write) -> None:
+        """Take in what a write adds to the audit chain."""
+        if write.decision:
+            self._acceptance.record(write.decision)
+        self._events += write.events
 
     def _stored(self, key: TraceKey) -> Row | None:
         wanted: Parameters = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]}
@@ -58,16 +75,32 @@ class Transaction:
         return rows[0] if rows else None
 
     def store_accepted(self) -> None:
-        """Write the accepted traces: a batch row, its traces, and one outbox row for each collecting destination."""
+        """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains."""
+        organizations = self._acceptance.organizations | {new.organization for new in self._events}
+        if not organizations:
+            return
+        heads = {number: self._rows("audit_head", {"organization": number})[0] for number in sorted(organizations)}
+        chains = Chains((number, head_from(row)) for number, row in heads.items())
         newest = integer(self._rows("newest_trace", {})[0][0] or 0)
         for planned in self._acceptance.batches(newest + 1):
-            self._store_batch(planned)
+            self._store_batch(planned, chains)
+        for new in self._events:
+            chains.append(new.organization, new.event)
+        for entry in chains.entries:
+            self._rows("insert_audit_entry", entry)
+        for head in chains.heads():
+            self._rows("move_audit_head", head)
 
-    def _store_batch(self, planned: PlannedBatch) -> None:
+    def _store_batch(self, planned: PlannedBatch, chains: Chains) -> None:
         batch = integer(self._rows("insert_batch", planned.row(self._now_us))[0][0])
         rows = self._trace_rows(planned.organization, batch, planned.traces, planned.first_id)
         self._insert_rows("insert_traces", rows)
-        self._rows("insert_outbox", planned.outbox_rows(batch, self._now_us))
+        for row in planned.decision_rows(batch):
+            self._rows("insert_decision", row)
+        if planned.traces:
+            self._rows("insert_outbox", planned.outbox_rows(batch, self._now_us))
+        entry = chains.append(planned.organization, planned.root_event(batch, self._now_us))
+        self._rows("anchor_batch", {"batch": batch, "seq": entry.seq, "hash": entry.hash})
 
     def _trace_rows(
         self, organization: int, batch: int, traces: Iterable[NewTrace], first_id: int
@@ -90,6 +123,7 @@ class Transaction:
                 trace.span_id,
                 trace.log,
                 trace.item,
+                trace.salt,
             )
             for row_id, trace in enumerate(traces, start=first_id)
         ]

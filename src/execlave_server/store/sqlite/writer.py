@@ -144,8 +144,9 @@ class Writer:
 
 
 def _apply(transaction: Transaction, write: Write) -> Result:
-    if not all(transaction.holds(check) for check in write.checks):
+    if not all(transaction.holds(check) for check in write.checks) or not transaction.charge(write.charges):
         return stale()
     rows = [transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
+    transaction.record(write)
     return Written(rows, outcomes)
