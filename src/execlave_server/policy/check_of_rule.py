@@ -34,7 +34,7 @@ from execlave_server.policy.checks.pii_access import pii_access
 from execlave_server.policy.checks.rate_limit import rate_limit
 from execlave_server.policy.checks.tool_integrity import tool_integrity
 from execlave_server.policy.checks.tool_output_scan import tool_output_scan
-from execlave_server.policy.wildcards import NamePatterns
+from execlave_server.policy.wildcards import NamePatterns, remembered_patterns
 
 CHECKS_KEPT = 8_192  # patterns and expressions are compiled once, however often the policies around them change
 TEXT_RULES = (InjectionScanRule, PiiAccessRule, ToolOutputScanRule)
@@ -61,11 +61,11 @@ def tools_of(rule: Rule) -> NamePatterns | None:
     """The tools without which the rule has nothing to say; None where it may speak of any action."""
     match rule:
         case ActionApprovalRule() | ExternalCallLimitRule():
-            return NamePatterns(rule.tools)
+            return remembered_patterns(rule.tools)
         case RateLimitRule() if rule.tools:
-            return NamePatterns(rule.tools)
+            return remembered_patterns(rule.tools)
         case AccessControlRule(allowed_tools=None, environments=None, hours=None):
-            return NamePatterns(rule.denied_tools)
+            return remembered_patterns(rule.denied_tools)
         case _:
             return None
 

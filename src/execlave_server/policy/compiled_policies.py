@@ -27,23 +27,31 @@ REMEMBERED_CHARS_MAX = 1_024  # a caller chooses these names; they must not fill
 _ASKING_RULES = (
     CostLimitRule, BudgetCapRule, RateLimitRule, ExternalCallLimitRule, ToolIntegrityRule, CustomValidatorRule,
 )  # fmt: skip
+_READING_RULES = (*TEXT_RULES, ExpressionRule)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledPolicy:
-    """A policy ready to run. `tools` and `environments` are None where it speaks of all."""
+    """A policy ready to run. `tools` and `environments` are None where it speaks of all.
+
+    Whatever a selection needs stands here ready: the first action of an agent and tool walks the index.
+    """
 
     policy: Policy
     check: Check
-    phases: frozenset[Phase]
+    before: bool
+    afterwards: bool
     environments: frozenset[str] | None
     tools: NamePatterns | None
+    asks: bool
+    reads_texts: bool
+    fails_closed: bool
 
 
 class Selection(NamedTuple):
-    """The policies that judge an action. `asking` are those that need facts."""
+    """The policies that judge an action, each with its check. `asking` are those that need facts."""
 
-    policies: tuple[CompiledPolicy, ...]
+    checks: tuple[tuple[Check, Policy], ...]
     asking: tuple[Policy, ...]
     reads_texts: bool
     fails_closed: bool
@@ -102,16 +110,18 @@ class CompiledPolicies:
         named = (self.by_agent.get(name) for name in dict.fromkeys((action.agent_id, action.agent_uuid)) if name)
         groups = (self.everyone, *(group for group in named if group is not None))
         candidates = dict.fromkeys(one for group in groups for one in group.candidates(action.tools))
+        before, environment = action.phase is Phase.PRE, action.environment
         policies = tuple(
             one
             for one in candidates
-            if action.phase in one.phases and (one.environments is None or action.environment in one.environments)
+            if (one.before if before else one.afterwards)
+            and (one.environments is None or environment in one.environments)
         )
         return Selection(
-            policies,
-            tuple(one.policy for one in policies if isinstance(one.policy.rule_definition, _ASKING_RULES)),
-            any(isinstance(one.policy.rule_definition, (*TEXT_RULES, ExpressionRule)) for one in policies),
-            any(one.policy.failure_mode is FailureMode.CLOSED for one in policies),
+            tuple((one.check, one.policy) for one in policies),
+            tuple(one.policy for one in policies if one.asks),
+            any(one.reads_texts for one in policies),
+            any(one.fails_closed for one in policies),
         )
 
 
@@ -123,20 +133,29 @@ def compile_policies(policies: Iterable[Policy]) -> CompiledPolicies:
     for policy in policies:
         if not policy.is_active:
             continue
-        fails_closed |= policy.failure_mode is FailureMode.CLOSED
-        compiled = CompiledPolicy(
-            policy,
-            check_of(policy),
-            policy.phases,
-            frozenset(policy.environments) or None,
-            tools_of(policy.rule_definition),
-        )
+        compiled = _compile(policy)
+        fails_closed |= compiled.fails_closed
         if not policy.applies_to_agents:
             everyone.append(compiled)
         for agent in policy.applies_to_agents:
             by_agent.setdefault(agent, []).append(compiled)
     groups = {agent: _Group(applying) for agent, applying in by_agent.items()}
     return CompiledPolicies(_Group(everyone), groups, fails_closed)
+
+
+def _compile(policy: Policy) -> CompiledPolicy:
+    rule, phases = policy.rule_definition, policy.phases
+    return CompiledPolicy(
+        policy,
+        check_of(policy),
+        before=Phase.PRE in phases,
+        afterwards=Phase.POST in phases,
+        environments=frozenset(policy.environments) or None,
+        tools=tools_of(rule),
+        asks=isinstance(rule, _ASKING_RULES),
+        reads_texts=isinstance(rule, _READING_RULES),
+        fails_closed=policy.failure_mode is FailureMode.CLOSED,
+    )
 
 
 def _is_small(action: Action) -> bool:

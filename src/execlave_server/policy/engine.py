@@ -17,11 +17,10 @@ from execlave_server.policy.action import Action, Counter, Facts, Spend
 from execlave_server.policy.breaches import Breach, CannotEvaluateError
 from execlave_server.policy.check_of_rule import verify_policy
 from execlave_server.policy.checks.cost_limit import AGENT_DAY
-from execlave_server.policy.checks.external_call_limit import calls_of
 from execlave_server.policy.checks.pii_access import EVERY_KIND, kinds_of
 from execlave_server.policy.compiled_policies import CompiledPolicies, compile_policies
 from execlave_server.policy.detect_pii import PiiKind
-from execlave_server.policy.wildcards import NamePatterns
+from execlave_server.policy.wildcards import remembered_patterns
 
 __all__ = [
     "CompiledPolicies",
@@ -46,14 +45,14 @@ def decide(compiled: CompiledPolicies, action: Action, facts: Facts) -> Verdict:
     """
     breaches: list[tuple[Policy, Breach]] = []
     failures: list[tuple[Policy, Exception]] = []
-    for one in compiled.select(action).policies:
+    for check, policy in compiled.select(action).checks:
         try:
-            breach = one.check(action, facts)
+            breach = check(action, facts)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in a policy, its failure mode says what follows
-            failures.append((one.policy, error))
+            failures.append((policy, error))
         else:
             if breach is not None:
-                breaches.append((one.policy, breach))
+                breaches.append((policy, breach))
     return _verdict(breaches, failures) if breaches or failures else _NOTHING
 
 
@@ -94,7 +93,9 @@ def needed_facts(compiled: CompiledPolicies, action: Action) -> NeededFacts:
             case RateLimitRule() as rule:
                 counters.append(Counter(policy.id, rule.scope, rule.window, 1))
             case ExternalCallLimitRule() as rule:
-                counters.append(Counter(policy.id, rule.scope, rule.window, calls_of(NamePatterns(rule.tools), action)))
+                counters.append(
+                    Counter(policy.id, rule.scope, rule.window, remembered_patterns(rule.tools).count_in(action.tools))
+                )
             case ToolIntegrityRule() as rule:
                 baseline |= rule.use_baseline
             case CustomValidatorRule() as rule:
@@ -117,8 +118,8 @@ def scan_bytes(compiled: CompiledPolicies, action: Action) -> int:
 def masked_kinds(compiled: CompiledPolicies, action: Action) -> frozenset[PiiKind]:
     """The kinds of personal data that policies want masked in what the server keeps of this action's output."""
     kinds: frozenset[PiiKind] = frozenset()
-    for one in compiled.select(action).policies:
-        rule = one.policy.rule_definition
+    for _, policy in compiled.select(action).checks:
+        rule = policy.rule_definition
         if isinstance(rule, PiiAccessRule) and rule.mask_output:
             names = rule.denied_pii_types
             kinds |= EVERY_KIND if names is None else kinds_of(names, "denied_pii_types")

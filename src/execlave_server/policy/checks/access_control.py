@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from execlave_server.model.policy_rules import AccessControlRule, Day, Hours
@@ -8,6 +9,8 @@ from execlave_server.policy.breaches import BadRuleError, Breach, Check
 from execlave_server.policy.wildcards import NamePatterns
 
 MINUTES_PER_HOUR = 60
+US_PER_MINUTE = 60_000_000
+MINUTES_KEPT = 4  # every decision of a minute has the same answer
 
 
 def access_control(rule: AccessControlRule) -> Check:
@@ -43,14 +46,15 @@ def opening(hours: Hours) -> Callable[[int], bool]:
     start, end = _minute_of(hours.start), _minute_of(hours.end)
     days = frozenset(place for place, day in enumerate(Day) if day in hours.days)
 
-    def is_open(now_us: int) -> bool:
-        now = (_EPOCH + timedelta(microseconds=now_us)).astimezone(zone)
+    @lru_cache(MINUTES_KEPT)
+    def is_open(minutes: int) -> bool:
+        now = (_EPOCH + timedelta(minutes=minutes)).astimezone(zone)
         minute, day = now.hour * MINUTES_PER_HOUR + now.minute, now.weekday()
         if start < end:
             return start <= minute < end and day in days
         return (minute >= start and day in days) or (minute < end and (day - 1) % len(Day) in days)
 
-    return is_open
+    return lambda now_us: is_open(now_us // US_PER_MINUTE)
 
 
 def _minute_of(time: str) -> int:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from execlave_server.policy.wildcards import NamePatterns
 COUNT_KEYS = ("recordCount", "record_count")
 SOURCE_KEYS = ("dataSource", "data_source", "dataSources", "data_sources")
 ARGUMENT_KEYS = ("toolArguments", "toolInput")  # where adapters put the arguments
+_SAYING = frozenset((*COUNT_KEYS, *SOURCE_KEYS))
 
 
 def data_restriction(rule: DataRestrictionRule) -> Check:
@@ -19,16 +19,20 @@ def data_restriction(rule: DataRestrictionRule) -> Check:
     most = rule.max_records
     allowed = None if rule.allowed_sources is None else NamePatterns(rule.allowed_sources)
     denied = NamePatterns(rule.denied_sources)
+    too_many = Breach(
+        "data_restriction.max_records",
+        f"The action touches more than {most or 0:,} records",
+        "Ask for fewer records at once.",
+    )
     asks_sources = allowed is not None or bool(rule.denied_sources)
 
     def check(action: Action, facts: Facts) -> Breach | None:  # noqa: ARG001 - the action is all it takes
-        if most is not None and records_of(action) > most:
-            return Breach(
-                "data_restriction.max_records",
-                f"The action touches more than {most:,} records",
-                "Ask for fewer records at once.",
-            )
-        for source in sources_of(action) if asks_sources else ():
+        said = declarations_of(action)
+        if most is not None and records_of(action, said) > most:
+            return too_many
+        if not asks_sources:
+            return None
+        for source in sources_in(said):
             if source in denied:
                 return _DENIED_SOURCE
             if allowed is not None and source not in allowed:
@@ -38,40 +42,48 @@ def data_restriction(rule: DataRestrictionRule) -> Check:
     return check
 
 
-def records_of(action: Action) -> float:
+def declarations_of(action: Action) -> list[dict[str, Any]]:
+    """Where an action says what it touches: its metadata, and the arguments within."""
+    metadata = action.metadata
+    said = [] if metadata.keys().isdisjoint(_SAYING) else [metadata]
+    for key in ARGUMENT_KEYS:
+        if key in metadata:
+            arguments = _decoded(metadata[key])
+            if isinstance(arguments, dict) and not arguments.keys().isdisjoint(_SAYING):
+                said.append(arguments)
+    return said
+
+
+def records_of(action: Action, said: list[dict[str, Any]]) -> float:
     """The largest count that the action declares or that a tool's output, a list, shows."""
     most = 0.0
-    for said in _said(action):
+    for declared in said:
         for key in COUNT_KEYS:
-            count = said.get(key)
-            if isinstance(count, int | float):
-                most = max(most, float(count))
-    for item in (*action.tool_outputs, {"output": action.output}):
-        records = _records(item.get("output")) if isinstance(item, dict) else None
-        most = max(most, float(len(records or ())))
-    return most
+            count = declared.get(key)
+            if isinstance(count, int | float) and count > most:
+                most = float(count)
+    for item in action.tool_outputs:
+        if isinstance(item, dict):
+            most = max(most, _records(item.get("output")))
+    return most if action.output is None else max(most, _records(action.output))
 
 
-def sources_of(action: Action) -> Iterator[str]:
+def sources_in(said: list[dict[str, Any]]) -> list[str]:
     """Every source that the action declares."""
-    for said in _said(action):
+    sources: list[str] = []
+    for declared in said:
         for key in SOURCE_KEYS:
-            value = said.get(key)
-            values = value if isinstance(value, list) else [value]
-            yield from (source for source in values if isinstance(source, str))
+            value = declared.get(key)
+            if isinstance(value, str):
+                sources.append(value)
+            elif isinstance(value, list):
+                sources.extend(source for source in value if isinstance(source, str))
+    return sources
 
 
-def _said(action: Action) -> Iterator[dict[str, Any]]:
-    yield action.metadata
-    for key in ARGUMENT_KEYS:
-        arguments = _decoded(action.metadata.get(key))
-        if isinstance(arguments, dict):
-            yield arguments
-
-
-def _records(output: Any) -> list[Any] | None:
+def _records(output: Any) -> int:
     value = _decoded(output)
-    return value if isinstance(value, list) else None
+    return len(value) if isinstance(value, list) else 0
 
 
 def _decoded(value: Any) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import cel
 
 LIST_ITEMS_MAX = 1_000  # of any list an expression may go through
-WORK_MAX = 100_000_000  # steps times bytes: at most about a second, mostly far less
+WORK_MAX = 300_000_000  # steps times bytes: at most about a second, mostly far less
 VALUE_BYTES = 16  # what a number or a bracket counts beside the texts
 PATTERNS_KEPT = 256
 PATTERN_MEMORY_BYTES = 1 << 20

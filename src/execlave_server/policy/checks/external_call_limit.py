@@ -18,12 +18,7 @@ def external_call_limit(rule: ExternalCallLimitRule, policy_id: str) -> Check:
     )
 
     def check(action: Action, facts: Facts) -> Breach | None:
-        calls = calls_of(tools, action)
+        calls = tools.count_in(action.tools)
         return breach if calls and count_of(facts, policy_id) + calls > most else None
 
     return check
-
-
-def calls_of(tools: NamePatterns, action: Action) -> int:
-    """How many of the action's tools are among these."""
-    return sum(tool in tools for tool in action.tools)
