@@ -35,8 +35,8 @@ _TOKENS = re.compile(
 class Scan(NamedTuple):
     """What an expression is made of.
 
-    `steps` counts operators and calls; `wide_steps` those that a comprehension repeats over something large, `mentions` how
-    often something large is named. `source` is the expression with our own `matches`.
+    `steps` counts operators and calls; `wide_steps` those that a comprehension repeats over something large;
+    `mentions` how often something large is named. `source` is the expression with our own `matches`.
     """
 
     names: frozenset[str]
