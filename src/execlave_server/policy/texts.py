@@ -1,6 +1,6 @@
 """The texts of an action that policies read, gathered once, within bounds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -84,18 +84,29 @@ class Readable(Protocol):
 def texts_of(action: Readable) -> Texts:
     """Every text of an action, at most 256 kB in all; the parts most likely read by a model come first."""
     walk = _Walk()
-    outputs = [item for item in action.tool_outputs if isinstance(item, dict)]
-    odd = [item for item in (*action.tool_outputs, *action.conversation_history) if not isinstance(item, dict)]
-    turns = [turn for turn in action.conversation_history if isinstance(turn, dict)]
     walk.take(TextSource.INPUT, action.input)
-    walk.take(TextSource.OUTPUT, action.output)
-    walk.take(TextSource.TOOL_OUTPUT, [item.get("output") for item in outputs])
-    walk.take(TextSource.TOOLS, action.tools)
-    walk.take(TextSource.METADATA, action.metadata)
-    walk.take(TextSource.TOOL_INPUT, [[item.get("name"), item.get("input")] for item in outputs])
+    if action.output is not None:
+        walk.take(TextSource.OUTPUT, action.output)
+    outputs = [item for item in action.tool_outputs if isinstance(item, dict)]
+    if outputs:
+        walk.take(TextSource.TOOL_OUTPUT, [item.get("output") for item in outputs])
+    if action.tools:
+        walk.take(TextSource.TOOLS, action.tools)
+    if action.metadata:
+        walk.take(TextSource.METADATA, action.metadata)
+    if outputs:
+        walk.take(TextSource.TOOL_INPUT, [[item.get("name"), item.get("input")] for item in outputs])
+    if action.conversation_history or len(outputs) < len(action.tool_outputs):
+        _take_history(walk, action)
+    return Texts(tuple(walk.items), walk.size_bytes, walk.values, walk.longest_list, walk.complete)
+
+
+def _take_history(walk: "_Walk", action: Readable) -> None:
+    """The turns, and whatever else is not of the form it should have."""
+    turns = [turn for turn in action.conversation_history if isinstance(turn, dict)]
+    odd = [item for item in (*action.tool_outputs, *action.conversation_history) if not isinstance(item, dict)]
     walk.take(TextSource.HISTORY, [odd, *(turn for turn in turns if not _is_own(turn))])
     walk.take(TextSource.OWN_HISTORY, [turn for turn in turns if _is_own(turn)])
-    return Texts(tuple(walk.items), walk.size_bytes, walk.values, walk.longest_list, walk.complete)
 
 
 def _is_own(turn: dict[str, Any]) -> bool:
@@ -115,7 +126,7 @@ class _Walk:
 
     def take(self, source: TextSource, value: Any) -> None:
         """Add what a source says, as far as there is room."""
-        text = value if isinstance(value, str) and not _is_coded(value) else SEPARATOR.join(self._within(value))
+        text = value if isinstance(value, str) and not _is_coded(value) else self._strings(value)
         if not text:
             return
         room = TEXT_BYTES_MAX - self.size_bytes
@@ -128,40 +139,33 @@ class _Walk:
         if text:
             self.items.append(Text(source, text))
 
-    def _within(self, value: Any) -> Iterator[str]:
+    def _strings(self, value: Any) -> str:
+        """Every string, key and long number in the order of the document, joined."""
         room = TEXT_BYTES_MAX - self.size_bytes
-        for text in self._strings(value):
-            yield text
-            room -= len(text)
-            if room < 0:  # bytes are at least as many: the rest would be cut anyway
-                self.complete = False
-                return
-
-    def _strings(self, value: Any) -> Iterator[str]:
-        """Every string, key and long number in the order of the document."""
+        found: list[str] = []
         waiting: list[tuple[int, Any]] = [(0, value)]
         while waiting:
             depth, value = waiting.pop()
             self.values += 1
-            if self.values > VALUES_MAX or depth > DEPTH_MAX:
+            if self.values > VALUES_MAX or depth > DEPTH_MAX or room < 0:
                 self.complete = False
-                return
-            match value:
-                case str():
-                    yield value
-                    if _is_coded(value):
-                        waiting.extend((depth + 1, inner) for inner in _decoded(value))
-                case dict():
-                    self.longest_list = max(self.longest_list, len(value))
-                    pairs = [part for pair in value.items() for part in pair]
-                    waiting.extend((depth + 1, part) for part in reversed(pairs))
-                case list() | tuple():
-                    self.longest_list = max(self.longest_list, len(value))
-                    waiting.extend((depth + 1, part) for part in reversed(value))
-                case int() if DIGITS_FROM <= value < DIGITS_TO:
-                    yield str(value)
-                case _:
-                    pass
+                break
+            if isinstance(value, str):
+                found.append(value)
+                room -= len(value)  # its bytes are at least as many: once there is no room, the rest would be cut
+                if _is_coded(value):
+                    waiting.extend((depth + 1, inner) for inner in _decoded(value))
+            elif isinstance(value, dict):
+                self.longest_list = max(self.longest_list, len(value))
+                for key in reversed(value):
+                    waiting.append((depth + 1, value[key]))
+                    waiting.append((depth + 1, key))
+            elif isinstance(value, list | tuple):
+                self.longest_list = max(self.longest_list, len(value))
+                waiting.extend((depth + 1, part) for part in reversed(value))
+            elif isinstance(value, int) and DIGITS_FROM <= value < DIGITS_TO:
+                found.append(str(value))
+        return SEPARATOR.join(found)
 
 
 def _is_coded(text: str) -> bool:
