@@ -1,4 +1,4 @@
-"""The types that read texts. The texts are ones the detectors find for certain; how well they find is theirs to prove."""
+"""The types that read texts. The detectors find these for certain; how well they find is theirs to prove."""
 
 import pytest
 
