@@ -34,6 +34,10 @@ class SettableClock:
         """The next number as 43 digits."""
         return f"{next(self._numbers):043}"
 
+    def salts(self, count: int) -> list[bytes]:
+        """The next numbers as 16 bytes each."""
+        return [next(self._numbers).to_bytes(16, "big") for _ in range(count)]
+
     def fraction(self) -> float:
         """The chance it was set to."""
         return self.chance

@@ -21,6 +21,9 @@ class Clock(Protocol):
     def token(self) -> str:
         """256 random bits as 43 URL-safe characters."""
 
+    def salts(self, count: int) -> list[bytes]:
+        """So many times 16 random bytes."""
+
     def fraction(self) -> float:
         """A random number in [0, 1), for jitter."""
 
@@ -43,6 +46,11 @@ class SystemClock:
     def token(self) -> str:
         """256 random bits as 43 URL-safe characters."""
         return secrets.token_urlsafe(32)
+
+    def salts(self, count: int) -> list[bytes]:
+        """So many times 16 random bytes."""
+        joined = secrets.token_bytes(16 * count)
+        return [joined[start : start + 16] for start in range(0, len(joined), 16)]
 
     def fraction(self) -> float:
         """A random number in [0, 1), for jitter."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -216,6 +217,8 @@ class Tenant:
             occurred_at_ms=1_765_449_600_000,
             log=log,
             item=pack_item(item or b'{"traceId":"%b","status":"success"}' % trace_id.encode()),
+            salt=bytes(16),
+            leaf=sha256(f"{trace_id} {span_id}".encode()).digest(),
         )
 
     def write(self, *traces: NewTrace, calls: Sequence[Call] = ()) -> Write:

@@ -26,7 +26,10 @@ class TestBatches:
     def test_batches_are_as_full_as_the_limits_allow(self, sizes):
         """Every trace is in one batch, in order; a batch ends only where the next trace would break a limit."""
         logs = {size: bytes(size) for size in set(sizes)}
-        traces = [NewTrace("t", "s", 0, 0, 0, "", "", "", number, logs[size], b"") for number, size in enumerate(sizes)]
+        traces = [
+            NewTrace("t", "s", 0, 0, 0, "", "", "", number, logs[size], b"", b"", b"")
+            for number, size in enumerate(sizes)
+        ]
 
         batches = list(split_batches(traces))
 
@@ -41,7 +44,7 @@ class TestBatches:
     )
     def test_batches_are_limited_by_count(self, count, batches):
         """A thousand traces make one batch, one more makes another."""
-        trace = NewTrace("t", "s", 0, 0, 0, "", "", "", 0, b"log", b"")
+        trace = NewTrace("t", "s", 0, 0, 0, "", "", "", 0, b"log", b"", b"", b"")
 
         assert [len(batch) for batch in split_batches([trace] * count)] == batches
         assert TRACES_PER_BATCH_MAX == 1_000

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import msgspec
 
 from execlave_server.actions.read_agents import standing_checks
+from execlave_server.actions.record_decision import DecisionFacts, new_decision
 from execlave_server.actions.services import Services
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.decisions import Decision, Outcome, Violation
 from execlave_server.model.organizations import ApiKey
 from execlave_server.policy.standing import check_agent, check_key
-from execlave_server.store.protocol import Call, Check, StaleError, Value, Write
+from execlave_server.store.protocol import Check, StaleError, Write
 
 DECIDE_AGAIN_MAX = 5  # each time means that the registry changed between reading and committing
 
@@ -37,9 +38,9 @@ async def enforce_policy(services: Services, presented: str, request: EnforceReq
         agent = resolve_agent(named[request.agent], request.agent, request.environment)
         violations = tuple(found for found in (check_key(key), check_agent(agent)) if found)
         decision = _decide(services, violations, request.action_digest)
-        row = _row(services, decision, request, key=key, agent=agent, started_us=started_us)
+        facts = _facts(services, request, key=key, agent=agent, started_us=started_us)
         try:
-            await _record(services, row, standing_checks(key, named))
+            await _record(services, decision, facts, standing_checks(key, named))
         except StaleError:
             continue
         return decision
@@ -51,7 +52,8 @@ async def refuse_action(services: Services, key: ApiKey, violation: Violation, b
     started_us = services.clock.elapsed_us()
     decision = _decide(services, (violation,), body_digest)
     request = EnforceRequest(agent="", environment=None, trace_id=None, action_digest=body_digest)
-    await _record(services, _row(services, decision, request, key=key, agent=None, started_us=started_us), [])
+    facts = _facts(services, request, key=key, agent=None, started_us=started_us)
+    await _record(services, decision, facts, [])
     return decision
 
 
@@ -60,30 +62,20 @@ def _decide(services: Services, violations: tuple[Violation, ...], action_digest
     return Decision(f"dec_{services.clock.uuid().replace('-', '')}", outcome, violations, action_digest)
 
 
-def _row(
-    services: Services,
-    decision: Decision,
-    request: EnforceRequest,
-    *,
-    key: ApiKey,
-    agent: Agent | None,
-    started_us: int,
-) -> dict[str, Value]:
-    return {
-        "id": decision.id,
-        "organization": key.organization,
-        "api_key": key.id,
-        "agent": agent.id if agent else None,
-        "agent_reference": request.agent or None,
-        "environment": request.environment,
-        "outcome": decision.outcome,
-        "violations": msgspec.json.encode(decision.violations).decode(),
-        "action_digest": decision.action_digest,
-        "trace_id": request.trace_id,
-        "decided_at_us": services.clock.now_us(),
-        "latency_us": services.clock.elapsed_us() - started_us,
-    }
+def _facts(
+    services: Services, request: EnforceRequest, *, key: ApiKey, agent: Agent | None, started_us: int
+) -> DecisionFacts:
+    return DecisionFacts(
+        key=key,
+        agent=agent,
+        agent_reference=request.agent or None,
+        environment=request.environment,
+        trace_id=request.trace_id,
+        decided_at_us=services.clock.now_us(),
+        latency_us=services.clock.elapsed_us() - started_us,
+    )
 
 
-async def _record(services: Services, row: dict[str, Value], checks: Sequence[Check]) -> None:
-    await services.store.commit(Write(checks=checks, calls=[Call("insert_decision", row)]))
+async def _record(services: Services, decision: Decision, facts: DecisionFacts, checks: Sequence[Check]) -> None:
+    [salt] = services.clock.salts(1)
+    await services.store.commit(Write(checks=checks, decision=new_decision(decision, facts, salt)))

@@ -10,6 +10,9 @@ from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import refuse_revoked
 from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.services import Services
+from execlave_server.audit.canonical import nano_usd
+from execlave_server.audit.records import TraceRecord, leaf_of, trace_content
+from execlave_server.clock import Clock
 from execlave_server.datadog.logs import Cost, log_middle
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
@@ -78,35 +81,52 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
 async def _prepare(
     services: Services, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]]
 ) -> list[NewTrace]:
-    now_us = services.clock.now_us()
     if sum(len(sent.raw) for sent in items) > OFF_LOOP_BYTES:
-        return await asyncio.to_thread(_new_traces, services.costs, key, items, named, now_us)
-    return _new_traces(services.costs, key, items, named, now_us)
+        return await asyncio.to_thread(_new_traces, services.costs, services.clock, key, items, named)
+    return _new_traces(services.costs, services.clock, key, items, named)
 
 
 def _new_traces(
-    costs: CostEstimator, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]], now_us: int
+    costs: CostEstimator, clock: Clock, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]]
 ) -> list[NewTrace]:
     agents: dict[tuple[str, str | None], Agent | None] = {}
-    traces = []
-    for sent in items:
+    traces, now_us = [], clock.now_us()
+    for sent, salt in zip(items, clock.salts(len(items)), strict=True):
         meant = (sent.item.agent_id or "", sent.item.environment)
         if meant not in agents:
             agents[meant] = resolve_agent(named[meant[0]], *meant)
-        traces.append(_new_trace(costs, key, sent, agents[meant], now_us))
+        traces.append(_new_trace(costs, key, sent, agents[meant], now_us=now_us, salt=salt))
     return traces
 
 
-def _new_trace(costs: CostEstimator, key: ApiKey, sent: SentItem, agent: Agent | None, now_us: int) -> NewTrace:
+def _new_trace(
+    costs: CostEstimator, key: ApiKey, sent: SentItem, agent: Agent | None, *, now_us: int, salt: bytes
+) -> NewTrace:
     item = sent.item
     identity = identify(key.organization_id, item.trace_id, sent.span_id)
+    cost = _cost(costs, item)
     log = log_middle(
         item,
         organization_id=key.organization_id,
         span_id=sent.span_id,
         delivery_key=identity.delivery_key,
         agent=agent,
-        cost=_cost(costs, item),
+        cost=cost,
+    )
+    occurred_at_ms = now_us // 1_000 if sent.occurred_at_ms is None else sent.occurred_at_ms
+    agent_name, environment = item.agent_id or "", (item.environment or "")[:ID_CHARS_MAX]
+    span_type = (item.given_span_type or "")[:ID_CHARS_MAX]
+    record = TraceRecord(
+        agent=agent_name,
+        content=trace_content(salt, sent.raw, log),
+        cost_nano_usd=nano_usd(cost.usd) if cost else None,
+        environment=environment,
+        occurred_at_ms=occurred_at_ms,
+        organization=key.organization_id,
+        span_id=sent.span_id,
+        span_type=span_type,
+        status=item.status,
+        trace_id=item.trace_id,
     )
     return NewTrace(
         trace_id=item.trace_id,
@@ -114,12 +134,14 @@ def _new_trace(costs: CostEstimator, key: ApiKey, sent: SentItem, agent: Agent |
         trace_key=identity.trace_key,
         span_key=identity.span_key,
         status=item.status.code,
-        agent=item.agent_id or "",
-        environment=(item.environment or "")[:ID_CHARS_MAX],
-        span_type=(item.given_span_type or "")[:ID_CHARS_MAX],
-        occurred_at_ms=now_us // 1_000 if sent.occurred_at_ms is None else sent.occurred_at_ms,
+        agent=agent_name,
+        environment=environment,
+        span_type=span_type,
+        occurred_at_ms=occurred_at_ms,
         log=log,
         item=pack_item(sent.raw),
+        salt=salt,
+        leaf=leaf_of(record),
     )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
 from execlave_server.audit.chain import Event
 from execlave_server.audit.events import BatchRoot, Kind
 from execlave_server.audit.merkle import root
+from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
 from execlave_server.store.protocol import NewDecision, Parameters, Row, Traces
 
 TraceKey: TypeAlias = tuple[int, int]

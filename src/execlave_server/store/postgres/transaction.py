@@ -103,13 +103,14 @@ class Transaction:
         """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains.
 
         The rows of all batches go in by the order of their keys, so that two servers with the same traces wait for
-        each other in one direction only. The chains come last: their heads are locked for the shortest time.
+        each other in one direction only. The heads of the chains are locked before batches get their numbers, so
+        that a chain names its batches in ascending order.
         """
         organizations = self._acceptance.organizations | {new.organization for new in self._events}
         if not organizations:
             return
-        written = [(number, batch) async for number, batch in self._store_batches()]
         chains = await self._lock_chains(organizations)
+        written = [(number, batch) async for number, batch in self._store_batches()]
         for number, batch in written:
             entry = chains.append(batch.organization, batch.root_event(number, self._now_us))
             await self._rows("anchor_batch", {"batch": number, "seq": entry.seq, "hash": entry.hash})
@@ -139,10 +140,8 @@ class Transaction:
             await self._connection.copy_records_to_table("traces", records=rows, columns=_COLUMNS)
 
     async def _lock_chains(self, organizations: set[int]) -> Chains:
-        heads = []
-        for number in sorted(organizations):
-            heads.append((number, head_from((await self._rows("audit_head", {"organization": number}))[0])))
-        return Chains(heads)
+        rows = [(number, await self._rows("audit_head", {"organization": number})) for number in sorted(organizations)]
+        return Chains((number, head_from(found[0])) for number, found in rows)
 
     def _trace_rows(self, batch: int, planned: PlannedBatch) -> Iterable[tuple[Any, ...]]:
         organization, day = planned.organization, self._now_us // DAY_US

@@ -1,6 +1,3 @@
--- name: insert_audit_head
-insert into audit_heads (organization, seq, hash, frontier) values (:organization, 0, :hash, :frontier)
-
 -- name: audit_head
 select o.id, h.seq, h.hash, h.frontier
 from audit_heads h join organizations o on o.number = h.organization

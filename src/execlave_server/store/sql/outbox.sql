@@ -91,7 +91,7 @@ select coalesce(max(id), 0) from batches
 insert into outbox (destination, batch, log_count, committed_at_us, due_at_us, origin)
 select :destination, b.id, b.trace_count, b.received_at_us, :now_us, 'backfill'
 from batches b
-where b.organization = :organization and b.id > :after and b.id <= :last
+where b.organization = :organization and b.id > :after and b.id <= :last and b.trace_count > 0
   and b.received_at_us >= :from_us and b.received_at_us < :to_us
 on conflict (destination, batch) do nothing
 returning batch

@@ -1,6 +1,7 @@
 -- name: insert_batch
-insert into batches (organization, first_trace, last_trace, trace_count, log_bytes, received_at_us)
-values (:organization, :first_trace, :last_trace, :trace_count, :log_bytes, :now_us)
+insert into batches (organization, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves,
+  received_at_us)
+values (:organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves, :now_us)
 returning id
 
 -- name: insert_outbox

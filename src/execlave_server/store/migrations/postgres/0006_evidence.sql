@@ -25,6 +25,15 @@ create table audit_heads (
 
 insert into audit_heads select number, 0, decode(repeat('00', 32), 'hex'), '' from organizations;
 
+create function begin_chain() returns trigger language plpgsql as $$
+begin
+  insert into audit_heads values (new.number, 0, decode(repeat('00', 32), 'hex'), '');
+  return null;
+end
+$$;
+
+create trigger organization_has_chain after insert on organizations for each row execute function begin_chain();
+
 create table audit_entries (
   organization bigint not null references organizations (number),
   seq bigint not null,
@@ -46,5 +55,7 @@ end
 $$;
 
 create trigger audit_entry_stays before update or delete on audit_entries for each row execute function keep_audit();
+create trigger audit_head_moves_on before update on audit_heads for each row when (new.seq <= old.seq)
+execute function keep_audit();
 create trigger audit_head_kept before delete on audit_heads for each row execute function keep_audit();
 create trigger audit_entries_kept before truncate on audit_entries for each statement execute function keep_audit();

@@ -25,6 +25,10 @@ create table audit_heads (
 
 insert into audit_heads select number, 0, zeroblob(32), x'' from organizations;
 
+create trigger organization_has_chain after insert on organizations begin
+  insert into audit_heads values (new.number, 0, zeroblob(32), x'');
+end;
+
 create table audit_entries (
   organization integer not null references organizations (number),
   seq integer not null,
@@ -45,6 +49,10 @@ end;
 
 create trigger audit_entry_kept before delete on audit_entries begin
   select raise(abort, 'an entry of the audit chain is never deleted');
+end;
+
+create trigger audit_head_moves_on before update on audit_heads when new.seq <= old.seq begin
+  select raise(abort, 'an audit chain only grows');
 end;
 
 create trigger audit_head_kept before delete on audit_heads begin

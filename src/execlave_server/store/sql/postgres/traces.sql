@@ -49,7 +49,7 @@ order by organization, kind, value
 on conflict (organization, kind, value) do nothing
 
 -- name: newest_trace
-select last_trace from batches order by id desc limit 1
+select last_trace from batches where trace_count > 0 order by id desc limit 1
 
 -- name: batch_logs
 select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log

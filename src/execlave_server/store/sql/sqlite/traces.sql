@@ -3,9 +3,9 @@ select max(id) from traces
 
 -- name: insert_traces
 insert into traces (id, bucket, trace_key, span_key, organization, batch, status, span_type, agent, environment,
-  occurred_at_ms, trace_id, span_id, log, item)
+  occurred_at_ms, trace_id, span_id, log, item, salt)
 values (:id, :bucket, :trace_key, :span_key, :organization, :batch, :status, :span_type, :agent, :environment,
-  :occurred_at_ms, :trace_id, :span_id, :log, :item)
+  :occurred_at_ms, :trace_id, :span_id, :log, :item, :salt)
 
 -- name: recent_keys
 select trace_key, span_key from traces where bucket >= :bucket
