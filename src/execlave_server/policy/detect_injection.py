@@ -1,0 +1,160 @@
+"""Finds text that tries to give a model orders: patterns on a linear-time engine, over every reading of the text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import re2
+
+from execlave_server.policy.disguises import Form, fold_text, read_views
+from execlave_server.policy.injection_rules import ENGLISH_RULES, Rule, Severity
+from execlave_server.policy.injection_rules_abroad import ABROAD_RULES
+from execlave_server.policy.mentions import is_mention
+
+PATTERNS_MAX = 200  # of a policy
+PATTERN_CHARS_MAX = 1_000
+PROGRAM_SIZE_MAX = 50_000  # of a policy's patterns together; the engine's worst time is this times the text's length
+REGEX_MEMORY_BYTES = 4 << 20  # of one pattern's automaton
+SET_MEMORY_BYTES = 64 << 20  # of the automaton that says which patterns are worth running
+
+_SIGNS = r"\s\"'`*_~,;:()\[\]{}<>|/\\#+=&^%$-"  # what may stand between two words of one phrase
+_BLANK, _WORD = f"[{_SIGNS}]+", f"[^{_SIGNS}]*[^{_SIGNS}.?!]"
+_COMPACT_WORD_CHARS = 8
+_TOKENS = re.compile(r"\\.\+?|\[(?:\\.|[^\]\\])*\]|<(?P<gap>\d+)> ?| \??|l")
+_SENTINEL = "\x00"  # a set that does not find this at the end of a text ran out of memory, and found nothing else either
+
+
+class Finding(NamedTuple):
+    """The characters from `start` up to `end` of the text are what the rule describes."""
+
+    rule_id: str
+    start: int
+    end: int
+    severity: Severity
+
+
+class Matcher:
+    """Many patterns, tried in one pass; those that match are then run alone to learn where."""
+
+    def __init__(self, patterns: Sequence[tuple[Rule, str]]) -> None:
+        self.rules = [rule for rule, _ in patterns]
+        self.regexes = [_compile(pattern) for _, pattern in patterns]
+        self._set = re2.Set.SearchSet(_options(SET_MEMORY_BYTES))
+        for _, pattern in patterns:
+            self._set.Add(pattern)
+        self._sentinel = self._set.Add(r"\x00\z")
+        self._set.Compile()
+
+    def candidates(self, text: str) -> list[int]:
+        """The numbers of the patterns that match, ascending; all of them where the one pass failed."""
+        found = set(self._set.Match(text + _SENTINEL) or ())
+        if self._sentinel not in found:
+            return list(range(len(self.regexes)))
+        return sorted(found - {self._sentinel})
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPatterns:
+    """Rules ready to scan with, safe to share among threads. Compiling ours takes half a second, once."""
+
+    rules: tuple[Rule, ...]
+    matchers: Mapping[Form, Matcher]
+    spares_mentions: bool
+
+
+def compile_patterns(patterns: Sequence[str]) -> CompiledPatterns:
+    """A policy's own patterns, in RE2's syntax, without regard to case; rule ids are `pattern_1`, `pattern_2` ...
+
+    ValueError says which one is wrong, and where, or which limit it breaks.
+    """
+    if len(patterns) > PATTERNS_MAX:
+        raise ValueError(f"{len(patterns)} patterns are too many: at most {PATTERNS_MAX} fit into one policy")
+    rules: list[Rule] = []
+    program_size = 0
+    for number, pattern in enumerate(patterns, start=1):
+        if not pattern.strip():
+            raise ValueError(f"pattern {number} is empty, so it would match every text")
+        if len(pattern) > PATTERN_CHARS_MAX:
+            raise ValueError(f"pattern {number} has {len(pattern)} characters: at most {PATTERN_CHARS_MAX} are allowed")
+        try:
+            regex = _compile(pattern)
+        except (re2.error, UnicodeEncodeError) as error:
+            raise ValueError(f"pattern {number} is wrong{_where(pattern, str(error))}: {error}") from error
+        if regex.search(""):
+            raise ValueError(f"pattern {number} matches the empty text, so it would match every text")
+        program_size += regex.programsize
+        if program_size > PROGRAM_SIZE_MAX:
+            raise ValueError(f"pattern {number} and those before it are too large together: shorten their repeats")
+        rules.append(Rule(f"pattern_{number}", Severity.HIGH, "A pattern of the policy.", (pattern,)))
+    matcher = Matcher([(rule, rule.patterns[0]) for rule in rules])
+    return CompiledPatterns(tuple(rules), {Form.LITERAL: matcher, Form.WORDS: matcher}, spares_mentions=False)
+
+
+def find_injection(text: str, patterns: CompiledPatterns) -> list[Finding]:
+    """The first finding of each rule, by its place in the text. Time is linear in the text's length."""
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8; it becomes one `?`
+    found: dict[str, Finding] = {}
+    for view in read_views(text):
+        matcher = patterns.matchers.get(view.form)
+        for number in matcher.candidates(view.text) if matcher else ():
+            rule = matcher.rules[number]
+            if rule.id in found:
+                continue
+            for match in matcher.regexes[number].finditer(view.text):
+                if patterns.spares_mentions and is_mention(view.words, *view.locate_in_words(*match.span())):
+                    continue
+                found[rule.id] = Finding(rule.id, *view.locate(*match.span()), rule.severity)
+                break
+    return sorted(found.values(), key=lambda finding: finding.start)
+
+
+def _compile_ours(rules: Sequence[Rule]) -> CompiledPatterns:
+    words = [(rule, _words_pattern(pattern)) for rule in rules for pattern in rule.patterns]
+    compact = [(rule, _compact_pattern(pattern)) for rule in rules if rule.compact for pattern in rule.patterns]
+    matchers = {Form.WORDS: Matcher(words), Form.COMPACT: Matcher(compact)}
+    return CompiledPatterns(tuple(rules), matchers, spares_mentions=True)
+
+
+def _words_pattern(pattern: str) -> str:
+    """The pattern for folded text: blanks and gaps spelled out, letters folded as the text's are."""
+
+    def spell(token: re.Match[str]) -> str:
+        if gap := token["gap"]:
+            return f"(?:{_WORD}{_BLANK}){{0,{gap}}}"
+        return {" ": _BLANK, " ?": f"(?:{_BLANK})?"}.get(token[0], token[0])
+
+    return "".join(char if char.isascii() else fold_text(char) for char in _TOKENS.sub(spell, pattern))
+
+
+def _compact_pattern(pattern: str) -> str:
+    """The pattern for compact text, which has no blanks and no word boundaries, and `i` for every `l`."""
+
+    def spell(token: re.Match[str]) -> str:
+        if gap := token["gap"]:
+            return f"[a-z]{{0,{int(gap) * _COMPACT_WORD_CHARS}}}"
+        spelled = {" ": "", " ?": "", r"\b": "", r"\S+": "[a-z]{1,12}", r"\w+": "[a-z]{1,12}", "l": "i"}
+        return spelled.get(token[0], token[0])
+
+    return _TOKENS.sub(spell, pattern)
+
+
+def _options(memory_bytes: int) -> re2.Options:
+    options = re2.Options()
+    options.max_mem = memory_bytes
+    options.case_sensitive = False
+    options.log_errors = False  # they are raised; the engine would print them, and with them the pattern
+    return options
+
+
+def _compile(pattern: str) -> "re2._Regexp":
+    return re2._Regexp(pattern, _options(REGEX_MEMORY_BYTES))  # noqa: SLF001  re2.compile keeps 128 of them for ever
+
+
+def _where(pattern: str, error: str) -> str:
+    fragment = error.rpartition(": ")[2]
+    at = pattern.find(fragment) if fragment else -1
+    return f" at character {at + 1}" if at >= 0 else ""
+
+
+DEFAULT_PATTERNS = _compile_ours((*ENGLISH_RULES, *ABROAD_RULES))
