@@ -14,15 +14,14 @@ from execlave_server.policy.mentions import is_mention
 
 PATTERNS_MAX = 200  # of a policy
 PATTERN_CHARS_MAX = 1_000
-PROGRAM_SIZE_MAX = 50_000  # of a policy's patterns together; the engine's worst time is this times the text's length
-REGEX_MEMORY_BYTES = 4 << 20  # of one pattern's automaton
-SET_MEMORY_BYTES = 64 << 20  # of the automaton that says which patterns are worth running
+PROGRAM_SIZE_MAX = 250_000  # of a policy's patterns together; the engine's worst time is this times the text's length
+AUTOMATON_BYTES_MAX = 4 << 20  # of one pattern
 
 _SIGNS = r"\s\"'`*_~,;:()\[\]{}<>|/\\#+=&^%$-"  # what may stand between two words of one phrase
 _BLANK, _WORD = f"[{_SIGNS}]+", f"[^{_SIGNS}]*[^{_SIGNS}.?!]"
 _COMPACT_WORD_CHARS = 8
 _TOKENS = re.compile(r"\\.\+?|\[(?:\\.|[^\]\\])*\]|<(?P<gap>\d+)> ?| \??|l")
-_SENTINEL = "\x00"  # a set that does not find this at the end of a text ran out of memory, and found nothing else either
+_SENTINEL = "\x00sentinel"  # a pass that does not find this at a text's end ran out of memory and found nothing at all
 
 
 class Finding(NamedTuple):
@@ -35,20 +34,20 @@ class Finding(NamedTuple):
 
 
 class Matcher:
-    """Many patterns, tried in one pass; those that match are then run alone to learn where."""
+    """Many patterns: one pass looks for the words that each cannot do without, then those that may match are run."""
 
     def __init__(self, patterns: Sequence[tuple[Rule, str]]) -> None:
         self.rules = [rule for rule, _ in patterns]
-        self.regexes = [_compile(pattern) for _, pattern in patterns]
-        self._set = re2.Set.SearchSet(_options(SET_MEMORY_BYTES))
+        self._filter = re2.Filter()
         for _, pattern in patterns:
-            self._set.Add(pattern)
-        self._sentinel = self._set.Add(r"\x00\z")
-        self._set.Compile()
+            self._filter.Add(pattern, _options())
+        self._sentinel = self._filter.Add(_SENTINEL, _options())
+        self._filter.Compile()
+        self.regexes = [self._filter.re(number) for number in range(len(patterns))]
 
     def candidates(self, text: str) -> list[int]:
-        """The numbers of the patterns that match, ascending; all of them where the one pass failed."""
-        found = set(self._set.Match(text + _SENTINEL) or ())
+        """The numbers of the patterns that may match, ascending; all of them where that pass failed."""
+        found = set(self._filter.Match(text + _SENTINEL, potential=True) or ())
         if self._sentinel not in found:
             return list(range(len(self.regexes)))
         return sorted(found - {self._sentinel})
@@ -56,7 +55,7 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPatterns:
-    """Rules ready to scan with, safe to share among threads. Compiling ours takes half a second, once."""
+    """Rules ready to scan with, safe to share among threads. Compiling ours takes 0.2 s, once."""
 
     rules: tuple[Rule, ...]
     matchers: Mapping[Form, Matcher]
@@ -78,9 +77,11 @@ def compile_patterns(patterns: Sequence[str]) -> CompiledPatterns:
         if len(pattern) > PATTERN_CHARS_MAX:
             raise ValueError(f"pattern {number} has {len(pattern)} characters: at most {PATTERN_CHARS_MAX} are allowed")
         try:
-            regex = _compile(pattern)
-        except (re2.error, UnicodeEncodeError) as error:
-            raise ValueError(f"pattern {number} is wrong{_where(pattern, str(error))}: {error}") from error
+            regex = re2._Regexp(pattern, _options())  # noqa: SLF001  re2.compile would keep it in a cache
+        except UnicodeEncodeError as error:
+            raise ValueError(f"pattern {number} holds half a character at {error.start + 1}") from error
+        except re2.error as error:
+            raise ValueError(f"pattern {number} is wrong{_explain(pattern, error.args[0])}") from error
         if regex.search(""):
             raise ValueError(f"pattern {number} matches the empty text, so it would match every text")
         program_size += regex.programsize
@@ -139,22 +140,19 @@ def _compact_pattern(pattern: str) -> str:
     return _TOKENS.sub(spell, pattern)
 
 
-def _options(memory_bytes: int) -> re2.Options:
+def _options() -> re2.Options:
     options = re2.Options()
-    options.max_mem = memory_bytes
+    options.max_mem = AUTOMATON_BYTES_MAX
     options.case_sensitive = False
     options.log_errors = False  # they are raised; the engine would print them, and with them the pattern
     return options
 
 
-def _compile(pattern: str) -> "re2._Regexp":
-    return re2._Regexp(pattern, _options(REGEX_MEMORY_BYTES))  # noqa: SLF001  re2.compile keeps 128 of them for ever
-
-
-def _where(pattern: str, error: str) -> str:
-    fragment = error.rpartition(": ")[2]
-    at = pattern.find(fragment) if fragment else -1
-    return f" at character {at + 1}" if at >= 0 else ""
+def _explain(pattern: str, said: bytes) -> str:
+    """What the engine said, and where in the pattern the piece it quotes stands."""
+    what, _, piece = said.decode("utf-8", "replace").partition(": ")
+    at = pattern.find(piece) if piece else -1
+    return f" at character {at + 1}: {what}: {piece}" if at >= 0 else f": {what}"
 
 
 DEFAULT_PATTERNS = _compile_ours((*ENGLISH_RULES, *ABROAD_RULES))

@@ -113,7 +113,7 @@ _CONTROLS = re2.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # Stretches written so that words do not show.
 
 _SCATTERED = re2.compile(
-    r"(?:\b[0-9a-z$@]{1,5}[^0-9a-z$@]{1,3}){8,}[0-9a-z$@]{0,5}"  # letters apart, or words cut into short pieces
+    r"(?:\b[0-9a-z$@]{1,5}[^0-9a-z$@]{1,3}){8,}(?:[0-9a-z$@]{1,5}\b)?"  # letters apart, or words cut into short pieces
     r"|[0-9a-z$@]{20,}"  # words run together
     # a word with digits in it, and the words around it
     r"|(?:[a-z]+[^0-9a-z$@]{1,3}){0,5}[a-z]*(?:[a-z][013457$@]|[013457$@][a-z])[0-9a-z$@]*[^0-9a-z$@]{0,3}"

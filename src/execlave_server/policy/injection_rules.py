@@ -62,10 +62,13 @@ _DATA = (
     "|conversation(?: history)?|chat logs?|inbox|contacts|contents? of)"
 )
 _RUN = "(?:call|invoke|use|run|execute|trigger|launch|start)"
+_UNBOUND_BY = (
+    "(?:(?:without|with no|no|free (?:of|from)|not bound by|ignores?) (?:any |all |more )?(?:ethical |moral |content |safety )?"
+    "(?:restrictions?|rules|filters?|limits|limitations|censorship|guidelines|guardrails|constraints|morals|ethics|boundaries))"
+)
 _UNBOUND = (
     "(?:unrestricted|unfiltered|uncensored|jailbroken|unlimited|unbound|amoral|unethical|evil|lawless|no restrictions"
-    "|(?:without|with no|no|free (?:of|from)|not bound by|ignores?) (?:any |all |more )?(?:ethical |moral |content |safety )?"
-    "(?:restrictions?|rules|filters?|limits|limitations|censorship|guidelines|guardrails|constraints|morals|ethics|boundaries))"
+    f"|{_UNBOUND_BY})"
 )
 _AGENT = (
     "(?:assistants?|ai|ais|ai (?:agents?|models?|assistants?|systems?)|agents?|llms?|language models?|chatbots?|bots?|copilot"
@@ -119,7 +122,7 @@ ROLE = Rule(
         r"\b(?:developer|god|jailbreak|dan|unrestricted|unfiltered|sudo) mode (?:is )?(?:now )?(?:enabled|activated|engaged|on|active|unlocked"
         rf"|{_UNBOUND})\b",
         r"\byou (?:are|re) (?:no longer|not) (?:bound|restricted|limited|constrained|governed|subject)\b",
-        rf"\byou (?:have|now have) {_UNBOUND}\b",
+        rf"\byou (?:have|now have) (?:no restrictions|{_UNBOUND_BY})\b",
         r"\byou (?:are|re) (?:now |going to (?:be|act as) |going to pretend to be )(?:dan|stan|dude|aim|an? evil|an? hacker|an? jailbroken|root|the admin"
         r"|an admin|developermode|in charge of yourself)\b",
         r"\b(?:break|breaking|stay out of|out of) (?:your )?(?:character|programming|rules) (?:and|to) <3>(?:answer|reveal|tell|say|do)\b",
@@ -242,7 +245,7 @@ TOOLS = Rule(
         r"\b(?:bypass|skip|circumvent|evade|ignore|disable|avoid|override|defeat|turn off|suppress|work around|get around) (?:the |all |any |human |manual |required |normal |usual |your |every |security |safety )*(?:approvals?|confirmations?|authori[sz]ation|permission checks?|human review|verification steps?|policy checks?|polic(?:y|ies)|safety checks?|security checks?|access controls?|guardrails?|sandbox|content filters?|safety filters?|rate limits?|audit(?:ing| log| logs| trail)?)\b",
         rf"\b(?:{_RUN}|delete|send|transfer|approve|pay|wire|refund|deploy|install|issue|purchase|proceed|continue|grant) <8>without (?:any |further |the |user |human |asking for |waiting for |requiring |getting |explicit |prior )*(?:approval|confirmation|authori[sz]ation|permission|consent|human review|verification|asking|checks?|review)\b",
         r"\b(?:delete|drop|erase|wipe|destroy|truncate|purge|remove) (?:all|every|the entire|each|all of the|the whole|everything in)(?: the| of the| my| our| your)? (?:\w+ )?(?:records?|files?|users?|data|databases?|tables?|rows|backups?|accounts?|logs?|repositor(?:y|ies)|branches|emails|customers?|system|disk|drive|directory|production)\b",
-        r"\b(?:disable|turn off|stop|kill|remove|uninstall|deactivate) (?:the |all |any |your )*(?:logging|audit(?:ing| log| logs| trail)?|security|safety|monitoring|guardrails?|firewall|antivirus|alerts?|mfa|2fa|two factor|kill switch)\b",
+        r"\b(?:disable|turn off|stop|kill|remove|uninstall|deactivate) (?:the |all |any |your ){0,3}(?:(?:all|audit|security|safety) (?:logging|monitoring|logs?|alerts?|checks?|controls?|filters?|trail)|auditing|guardrails?|firewall|antivirus|mfa|2fa|two factor|kill switch)\b",
         r"\b(?:transfer|wire|send) (?:all |the |any |\S+ )*(?:funds?|money|balance|bitcoin|btc|eth|crypto) (?:\S+ ){0,4}to (?:attacker|this (?:account|address|wallet)|the following|my (?:wallet|account)|account (?:number )?\S*[0-9]|iban|0x|wallet)",
         r"\bapproval (?:is )?(?:not required|not needed|already (?:granted|given)|pre ?approved|has (?:already )?been granted)\b <12>(?:run|execute|proceed|delete|send|transfer|call)\b",
     ),

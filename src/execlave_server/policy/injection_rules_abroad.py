@@ -4,7 +4,7 @@ from execlave_server.policy.injection_rules import Rule, Severity
 
 # One line a language: the verbs for "ignore", the words for "instructions".
 _OVERRIDES = (
-    # Spanish, Portuguese, Italian, French
+    # Spanish, Portuguese, Italian
     (
         "(?:ignor(?:a|e|ar|ad|en)|olvid(?:a|e|ar|ate|en|aos)|descart(?:a|e|ar)|desestima|omit(?:e|ir)|haz caso omiso|pas(?:a|ar) por alto|no sigas|no obedezcas|salt(?:a|arse|ate)|evad(?:e|ir)|elude)",
         "(?:instrucci(?:ones|ón)|reglas?|indicaciones|directrices|órdenes|normas|polític(?:a|as)|restricciones|aprobaci(?:ones|ón)|límites|salvaguardas)",
@@ -16,10 +16,6 @@ _OVERRIDES = (
     (
         "(?:ignor(?:a|are|ate|i|ino)|dimentic(?:a|are|ate|hi)|trascur(?:a|are|ate)|scart(?:a|are)|aggir(?:a|are)|elud(?:i|ere)|non seguire|salt(?:a|are)|disobbedisci)",
         "(?:istruzion(?:i|e)|regol(?:e|a)|direttiv(?:e|a)|ordini|politic(?:a|he)|restrizioni|indicazioni|linee guida|approvazion(?:e|i)|comandi|vincoli)",
-    ),
-    (
-        "(?:ignor(?:e|ez|er|ons)|oubli(?:e|ez|er)|néglig(?:e|ez|er)|contourn(?:e|ez|er)|ne (?:tiens|tenez) (?:pas|aucun) compte|pass(?:e|ez|er) outre|fai(?:s|tes) abstraction|désobéi(?:s|ssez)|ne (?:suis|suivez) (?:pas|plus)|saut(?:e|ez|er)|outrepass(?:e|ez|er))",
-        "(?:instructions?|consignes?|règles?|directives?|ordres|politiques?|restrictions|approbations?|garde fous|invite système)",
     ),
     # German, Dutch, Scandinavian
     (
@@ -42,9 +38,15 @@ _OVERRIDES = (
     ("(?:huwag pansinin|balewalain|kalimutan)", "(?:tagubilin|instruksyon|panuntunan|utos)"),
     # Greek, Arabic, Hebrew, Persian
     ("(?:αγνόησε|αγνοήστε|ξέχασε|ξεχάστε|παράβλεψε)", "(?:οδηγίες|εντολές|κανόνες|πολιτική)"),
-    ("(?:تجاهلوا?|تجاهلي|انس|انسى|تجاوز|أهمل)", "(?:التعليمات|تعليمات|الأوامر|أوامر|القواعد|قواعد|السياسة|سياسة|الإرشادات)"),
+    ("(?:تجاهل(?:وا)?|تجاهلي|انس|انسى|تجاوز|أهمل)", "(?:التعليمات|تعليمات|الأوامر|أوامر|القواعد|قواعد|السياسة|سياسة|الإرشادات)"),
     ("(?:התעלם|התעלמי|התעלמו|שכח|שכחי)", "(?:ההוראות|הוראות|הכללים|כללים|ההנחיות|המדיניות)"),
 )  # fmt: skip
+# French shares words with English, and is known by its articles.
+_FRENCH = (
+    r"(?:ignor(?:e|ez|er|ons)|oubli(?:e|ez|er)|néglig(?:e|ez|er)|contourn(?:e|ez|er)|ne (?:tiens|tenez) (?:pas|aucun) compte|pass(?:e|ez|er) outre|fai(?:s|tes) abstraction|désobéi(?:s|ssez)|ne (?:suis|suivez) (?:pas|plus)|saut(?:e|ez|er)|outrepass(?:e|ez|er))"
+    r" <1>(?:les?|la|l|mes|tes|ses|nos|vos|leurs|toutes?|tous|ces?|cette|aux|des|votre|ton) <2>"
+    r"(?:instructions?|consignes?|règles?|directives?|ordres|politiques?|restrictions|approbations?|garde fous|invite système)"
+)
 # Where the verb stands last, or where words are not set apart.
 _OVERRIDES_TURNED = (
     r"(?:anweisung(?:en)?|instruktionen|regeln|richtlinien?|vorgaben|befehle|genehmigung) <4>(?:zu )?(?:ignorieren|vergessen|missachten|umgehen|übergehen|verwerfen)\b",
@@ -54,9 +56,9 @@ _OVERRIDES_TURNED = (
     r"(?:忽略|无视|無視|忘记|忘記|不要理会|不理会|绕过|繞過|忽視|忽视|不要遵守|不再遵守|跳过)[^。!?.\n]{0,16}(?:指令|指示|说明|說明|规则|規則|提示|命令|约束|限制|设定|設定|政策|策略|审批|批准)",
     r"(?:指示|命令|ルール|規則|プロンプト|制限|設定|ポリシー|方針|承認|指針)[^。.\n]{0,12}(?:無視|忘れ|従わ|破棄|回避|迂回|飛ばし)",
     r"(?:지시|명령|규칙|지침|프롬프트|정책|제한|승인)[^.\n]{0,12}(?:무시|잊|따르지|우회)",
-    r"(?:निर्देश|नियम|आदेश|नीति)[^।.\n]{0,24}(?:अनदेखा|अनदेखी|भूल|नज़रअंदाज़|उपेक्षा)",
-    r"(?:अनदेखा|भूल|नज़रअंदाज़|उपेक्षा)[^।.\n]{0,24}(?:निर्देश|नियम|आदेश|नीति)",
-    r"(?:নির্দেশ|নিয়ম)[^।.\n]{0,24}(?:উপেক্ষা|ভুলে)",
+    r"(?:निर्देश|नियम|आदेश|नीति)[^.\n]{0,24}(?:अनदेखा|अनदेखी|भूल|नज़रअंदाज़|उपेक्षा)",
+    r"(?:अनदेखा|भूल|नज़रअंदाज़|उपेक्षा)[^.\n]{0,24}(?:निर्देश|नियम|आदेश|नीति)",
+    r"(?:নির্দেশ|নিয়ম)[^.\n]{0,24}(?:উপেক্ষা|ভুলে)",
     r"(?:ละเว้น|เพิกเฉย|ลืม|ไม่ต้องสนใจ|ข้าม)[^.\n]{0,24}(?:คำสั่ง|กฎ|คำแนะนำ|นโยบาย)",
     r"(?:دستور|قوانین|دستورالعمل)[^.\n]{0,30}(?:نادیده|فراموش)",
 )  # fmt: skip
@@ -107,7 +109,7 @@ ABROAD_RULES = (
     Rule(
         "instruction_override_abroad", Severity.CRITICAL,
         "The same as instruction_override in another language.",
-        (*(rf"{verbs} <5>{nouns}" for verbs, nouns in _OVERRIDES), *_OVERRIDES_TURNED),
+        (*(rf"{verbs} <5>{nouns}" for verbs, nouns in _OVERRIDES), _FRENCH, *_OVERRIDES_TURNED),
         compact=False,
     ),
     Rule(
@@ -120,7 +122,7 @@ ABROAD_RULES = (
             r"(?:システムプロンプト|システム指示|隠された指示|内部ルール|内部指示)[^。.\n]{0,12}(?:表示|教え|見せ|出力|開示|明か|公開|コピー)",
             r"(?:시스템 ?프롬프트|시스템 ?지시|숨겨진 ?지시|내부 ?규칙)[^.\n]{0,12}(?:보여|알려|출력|공개|표시|복사)",
             r"(?:اكشف|أظهر|اعرض|اطبع|أخبرني)[^.\n]{0,24}(?:موجه النظام|تعليمات النظام|رسالة النظام|التعليمات المخفية|مطالبة النظام)",
-            r"(?:सिस्टम प्रॉम्प्ट|सिस्टम निर्देश|छिपे हुए निर्देश)[^।.\n]{0,24}(?:दिखा|बता|प्रकट)",
+            r"(?:सिस्टम प्रॉम्प्ट|सिस्टम निर्देश|छिपे हुए निर्देश)[^.\n]{0,24}(?:दिखा|बता|प्रकट)",
         ),
         compact=False,
     ),
