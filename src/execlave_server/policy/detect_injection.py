@@ -38,19 +38,22 @@ class Matcher:
 
     def __init__(self, patterns: Sequence[tuple[Rule, str]]) -> None:
         self.rules = [rule for rule, _ in patterns]
-        self._filter = re2.Filter()
+        self.regexes = [_compile(pattern) for _, pattern in patterns]
+        self._filter: re2.Filter | None = re2.Filter()
         for _, pattern in patterns:
             self._filter.Add(pattern, _options())
         self._sentinel = self._filter.Add(_SENTINEL, _options())
-        self._filter.Compile()
-        self.regexes = [self._filter.re(number) for number in range(len(patterns))]
+        try:
+            self._filter.Compile()
+        except re2.error:  # more words than one pass can look for; asking this filter would end the process
+            self._filter = None
 
     def candidates(self, text: str) -> list[int]:
         """The numbers of the patterns that may match, ascending; all of them where that pass failed."""
-        found = set(self._filter.Match(text + _SENTINEL, potential=True) or ())
+        found = set(self._filter.Match(text + _SENTINEL, potential=True) or ()) if self._filter else ()
         if self._sentinel not in found:
             return list(range(len(self.regexes)))
-        return sorted(found - {self._sentinel})
+        return sorted(number for number in found if number != self._sentinel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def compile_patterns(patterns: Sequence[str]) -> CompiledPatterns:
         if len(pattern) > PATTERN_CHARS_MAX:
             raise ValueError(f"pattern {number} has {len(pattern)} characters: at most {PATTERN_CHARS_MAX} are allowed")
         try:
-            regex = re2._Regexp(pattern, _options())  # noqa: SLF001  re2.compile would keep it in a cache
+            regex = _compile(pattern)
         except UnicodeEncodeError as error:
             raise ValueError(f"pattern {number} holds half a character at {error.start + 1}") from error
         except re2.error as error:
@@ -138,6 +141,10 @@ def _compact_pattern(pattern: str) -> str:
         return spelled.get(token[0], token[0])
 
     return _TOKENS.sub(spell, pattern)
+
+
+def _compile(pattern: str) -> "re2._Regexp":
+    return re2._Regexp(pattern, _options())  # noqa: SLF001  re2.compile would keep it in a cache
 
 
 def _options() -> re2.Options:

@@ -223,6 +223,7 @@ ADDRESS = Rule(
         rf"\b{_ACT} [^.\n]{{1,60}} (?:when|while|before|after) (?:summari[sz]ing|reading|processing|parsing|analy[sz]ing|indexing) (?:this|the) (?:page|document|email|e mail|file|text|website|message|ticket|article|content)\b",
         rf"\b(?:the |this |any |all )(?:assistants?|ai|ai agents?|agents?|llms?|language models?|chatbots?|bot) (?:must|should|shall|has to|have to|needs? to|is (?:required|instructed) to|will) (?:now |also |immediately |always |first |then |silently )?{_ACT} ",
     ),
+    compact=False,  # without blanks `ai` stands in too many words
 )  # fmt: skip
 CONCEALMENT = Rule(
     "concealment", Severity.HIGH,
