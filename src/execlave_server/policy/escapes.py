@@ -42,8 +42,9 @@ def unescape(text: str) -> tuple[str, Callable[[int, int], tuple[int, int]] | No
     parts: list[Part] = []
     done = 0
     for match in _ESCAPES.finditer(text):
-        parts += Part(text[done : match.start()], done, match.start(), decoded=False), Part(
-            _unescape_one(match.group()), match.start(), match.end(), decoded=True
+        parts += (
+            Part(text[done : match.start()], done, match.start(), decoded=False),
+            Part(_unescape_one(match.group()), match.start(), match.end(), decoded=True),
         )
         done = match.end()
     if not parts:

@@ -86,9 +86,7 @@ _SEND = (
     "(?:envía|enviar|envíe|manda|mandar|exporta|exportar|filtra|filtrar|envie|mande|vaze|envoie|envoyez|envoyer|transmets|transmettez|exporte[zr]?|exfiltr[a-z]+|sende|senden|schicke|schicken|schick|übermitt[a-z]+|exportieren?"
     "|invia|inviare|inviate|mandare|stuur|verstuur|wyślij|prześlij|skicka|gönder|kirim|kirimkan|gửi|отправь(?:те)?|отправить|перешли(?:те)?|вышли|надішли)"
 )
-_AGENT = (
-    "(?:el asistente|o assistente|l ?assistente|l assistant|l ia|der assistent|die ki|der agent|de assistent|l agente|el agente|o agente|l agent|asystent|asistan|assistenten|asisten|trợ lý|ассистент|помощник|агент)"
-)
+_AGENT = "(?:el asistente|o assistente|l ?assistente|l assistant|l ia|der assistent|die ki|der agent|de assistent|l agente|el agente|o agente|l agent|asystent|asistan|assistenten|asisten|trợ lý|ассистент|помощник|агент)"
 _OTHER_DATA = (
     r"(?:factur[a-z]+|datos|registros|archivos|información|pedidos|documentos|dados|faturas|arquivos|informações) (?:de |do |da |del )?(?:otr[oa]s?|outr[oa]s?|un otro) (?:inquilin[oa]s?|clientes?|usuari[oa]s?|empresas?|organiza[a-z]+|locatári[oa]s?|cuentas?|contas?|tenants?)",
     r"(?:factures?|données|dossiers|fichiers|enregistrements|documents|commandes|informations) (?:d un autre|d une autre|d autres|des autres|de l autre) (?:locataires?|clients?|clientes?|utilisateurs?|organisations?|entreprises?|comptes?|tenants?)",

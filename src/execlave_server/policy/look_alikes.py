@@ -14,7 +14,7 @@ _PAIRS = (
     "ıi ɩi łl ɫl øo đd ħh ŧt ɑa ɡg ɢg ɪi ʟl ɴn ʀr ʏy ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ʜh ᴊj ᴋk ᴌl ᴍm ᴏo ᴘp ꜱs ᴛt ᴜu ᴠv ᴡw ᴢz ƅb ƙk "
     "ƿp ɗd ɛe ɨi ȷj ʋu ⱡl ʞk ǝe ɐa ɔc ʇt ʍw ʎy ɹr ɯm "
     # Punctuation that quotes or joins
-    "‘' ’' ‚' ‛' “\" ”\" „\" ‟\" «\" »\" ‹' ›' 「\" 」\" ‐- ‑- ‒- –- —- −- ∣| ⁄/ ∕/ 。. ！! ？? "
+    '‘\' ’\' ‚\' ‛\' “" ”" „" ‟" «" »" ‹\' ›\' 「" 」" ‐- ‑- ‒- –- —- −- ∣| ⁄/ ∕/ 。. ！! ？? '
 )
 LOOK_ALIKES = {pair[0]: pair[1] for pair in _PAIRS.split()}
 for _first in (0x1F150, 0x1F170, 0x1F1E6):  # white letters on black rounds and squares; regional indicators
