@@ -1,7 +1,7 @@
 """What it costs to scan a text for injected orders and for personal data.
 
-Texts of 4,000 characters nobody has scanned before, processor time of the scanning thread, so that neighbours on the machine do
-not count. Uses the recorded runs beside the repository where they are, else this repository's own documentation.
+Texts of 4,000 characters nobody has scanned before; processor time of the scanning thread, so that neighbours on the
+machine do not count. From this repository, and from the recorded runs beside it where they are.
 """
 
 import argparse

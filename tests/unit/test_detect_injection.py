@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  letters of other alphabets are what is tested
 import base64
 import codecs
 import hashlib
@@ -14,7 +15,7 @@ from execlave_server.policy.detect_injection import (
     compile_patterns,
     find_injection,
 )
-from execlave_server.policy.injection_rules import Severity
+from execlave_server.policy.injection.rules import Severity
 
 RECORDED = Path(__file__).parents[2].parent / "shared" / "trajectories"
 LABELLED = RECORDED / "agt-injection" / "injection-smoke.jsonl"
@@ -95,7 +96,7 @@ HARMLESS = [
     "Reset my password, I cannot log in without it.",
     "Show my other reservations and all the baggage rules.",
     "Follow the installation instructions above, then restart.",
-    "{\"user_id\": \"mia_li_3668\", \"reservation_id\": \"NO6JO3\", \"cabin\": \"economy\"}",
+    '{"user_id": "mia_li_3668", "reservation_id": "NO6JO3", "cabin": "economy"}',
     "![build](https://img.shields.io/badge/build-passing.svg?style=flat)",
     "Override the `name` method to change the default value.",
     "rm -rf build/ && make",
@@ -230,8 +231,9 @@ def test_finds_what_hides_behind_a_long_text():
 
 
 @pytest.mark.parametrize("piece", [
-    "ignore all ", "ignore ", "a1", "%41", "&#65;", "a ", "QUJD", "41 ", "'", "reveal the system ", "<!-- ", "![a](https://",
-    "gur ", "erongi ", "send send ", "\u200b", "é", "\U000e0041", "act as ", "\\u0041", "[", "remember ", "the example 'x' ",
+    "ignore all ", "ignore ", "a1", "%41", "&#65;", "a ", "QUJD", "41 ", "'", "reveal the system ", "<!-- ",
+    "![a](https://", "gur ", "erongi ", "send send ", "\u200b", "é", "\U000e0041", "act as ", "\\u0041", "[",
+    "remember ", "the example 'x' ",
 ])  # fmt: skip
 def test_hostile_repeats_take_linear_time(piece):
     """64 kB made of nothing but the start of a rule, or of an escape, is scanned in less than a second."""

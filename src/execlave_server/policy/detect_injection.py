@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import re2
 
-from execlave_server.policy.disguises import Form, fold_text, read_views
-from execlave_server.policy.injection_rules import ENGLISH_RULES, Rule, Severity
-from execlave_server.policy.injection_rules_abroad import ABROAD_RULES
-from execlave_server.policy.mentions import is_mention
+from execlave_server.policy.injection.abroad import ABROAD_RULES
+from execlave_server.policy.injection.acts import ACT_RULES
+from execlave_server.policy.injection.disguises import Form, fold_text, read_views
+from execlave_server.policy.injection.mentions import is_mention
+from execlave_server.policy.injection.orders import ORDER_RULES
+from execlave_server.policy.injection.rules import Rule, Severity
 
 PATTERNS_MAX = 200  # of a policy
 PATTERN_CHARS_MAX = 1_000
@@ -100,8 +102,9 @@ def find_injection(text: str, patterns: CompiledPatterns) -> list[Finding]:
     text = text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8; it becomes one `?`
     found: dict[str, Finding] = {}
     for view in read_views(text):
-        matcher = patterns.matchers.get(view.form)
-        for number in matcher.candidates(view.text) if matcher else ():
+        if (matcher := patterns.matchers.get(view.form)) is None:
+            continue
+        for number in matcher.candidates(view.text):
             rule = matcher.rules[number]
             if rule.id in found:
                 continue
@@ -162,4 +165,4 @@ def _explain(pattern: str, said: bytes) -> str:
     return f" at character {at + 1}: {what}: {piece}" if at >= 0 else f": {what}"
 
 
-DEFAULT_PATTERNS = _compile_ours((*ENGLISH_RULES, *ABROAD_RULES))
+DEFAULT_PATTERNS = _compile_ours((*ORDER_RULES, *ACT_RULES, *ABROAD_RULES))

@@ -56,7 +56,8 @@ _NAMED_PHONE = re2.compile(
 PHONE_DIGITS_MIN, PHONE_DIGITS_MAX = 9, 12  # with the leading 0; shorter ones are dates
 _DATE = re2.compile(r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}(?:$|[^0-9])")
 _DATADOG_KEY = re2.compile(
-    r"(?i)(?:\bdd|datadog)[ _-]?(?:client|api|app|application)?[ _-]?(?:key|token|secret)?[^0-9a-z\n]{1,8}([0-9a-f]{32}(?:[0-9a-f]{8})?)\b"
+    r"(?i)(?:\bdd|datadog)[ _-]?(?:client|api|app|application)?[ _-]?(?:key|token"
+    r"|secret)?[^0-9a-z\n]{1,8}([0-9a-f]{32}(?:[0-9a-f]{8})?)\b"
 )
 _AWS_SECRET = re2.compile(r"(?i)(?:secret|aws)[^\n]{0,40}?[^a-z0-9/+=]([a-z0-9/+]{40})")
 _HEX_ONLY = re2.compile(r"(?i)^[0-9a-f]+$")

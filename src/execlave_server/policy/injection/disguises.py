@@ -11,8 +11,8 @@ from enum import StrEnum
 
 import re2
 
-from execlave_server.policy.escapes import decode_chunks, unescape
-from execlave_server.policy.look_alikes import LOOK_ALIKES
+from execlave_server.policy.injection.escapes import decode_chunks, unescape
+from execlave_server.policy.injection.look_alikes import LOOK_ALIKES
 
 DECODE_DEPTH_MAX = 2  # an encoded text inside an encoded text; deeper ones no model decodes unasked
 

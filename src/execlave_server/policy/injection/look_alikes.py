@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  letters that look alike are what this is about
 """Characters that look like Latin letters and are not, nor become so by Unicode's own normalisation."""
 
 _PAIRS = (

@@ -7,18 +7,24 @@ AROUND_CHARS = 160  # how far from the quotation its cues may stand
 _QUOTES = "'\"`"
 # One of these is enough; of the others, two different ones.
 _STRONG = re2.compile(
-    r"\b(?:injections?|jailbreak(?:s|ing)?|attack(?:s|er|ers)?|adversarial|malicious|red team(?:ing|ers?)?|red-team(?:ing|ers?)?"
+    r"\b(?:injections?|jailbreak(?:s|ing)?|attack(?:s|er|ers)?|adversarial|malicious|red team(?:ing|ers?)?"
+    "|red-team(?:ing|ers?)?"
     r"|owasp|fixtures?|literal string|paraphrases?|untrusted|detectors?|phrases? (?:like|such as)|prompts like)\b"
 )
 _WEAK = re2.compile(
-    r"\b(?:examples?|phrases?|patterns?|quot(?:e|es|ed|ing)|detection|tests?|regression|snapshot|documentation|docs|readme"
-    r"|changelog|release notes?|lessons?|training|trainer|analysts?|learners?|students?|guidance|guardrails?|defen[cs]es?"
-    r"|benchmarks?|corpor(?:a|us)|refus(?:e|es|ed|al)|classif(?:y|ies|ied)|risky|unsafe|review|explain(?:s|er|ed)?|research"
-    r"|article|discuss(?:es|ing|ion)?|recogni[sz]e|rules?|sample|transcript|security|report|evidence|shown|displays?|appears?"
+    r"\b(?:examples?|phrases?|patterns?|quot(?:e|es|ed|ing)|detection|tests?|regression|snapshot|documentation|docs"
+    "|readme"
+    "|changelog|release notes?|lessons?|training|trainer|analysts?|learners?|students?|guidance|guardrails?"
+    "|defen[cs]es?"
+    "|benchmarks?|corpor(?:a|us)|refus(?:e|es|ed|al)|classif(?:y|ies|ied)|risky|unsafe|review|explain(?:s|er|ed)?"
+    "|research"
+    "|article|discuss(?:es|ing|ion)?|recogni[sz]e|rules?|sample|transcript|security|report|evidence|shown|displays?"
+    "|appears?"
     r"|lists?|includes?|study|studies|workshop|slides?|quiz|policy)\b"
 )
 _TOLD_OF = re2.compile(  # attackers try to make the model ...
-    r"\b(?:attack\w*|adversar\w+|injections?|jailbreak\w*|malicious)\b[^.;:!?\n]{0,60}\b(?:tell|ask|instruct|tr(?:y|ies)|attempt"
+    r"\b(?:attack\w*|adversar\w+|injections?|jailbreak\w*|malicious)\b[^.;:!?\n]{0,60}\b(?:tell|ask|instruct|tr(?:y"
+    "|ies)|attempt"
     r"|trick|convinc|caus|coerc|lead|get|make|say|like|such as|includ)\w*\b[^.;:!?\n]{0,40}\z"
 )
 

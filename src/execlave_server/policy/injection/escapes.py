@@ -71,7 +71,7 @@ def _unescape_one(escape: str) -> str:
     if escape[1] in "nrt":
         return "\n"
     point = int(escape[2:].strip("{}"), 16)
-    return chr(point) if point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF else " "  # noqa: PLR2004  UTF-8 has no others
+    return chr(point) if point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF else (" ")  # noqa: PLR2004  UTF-8 has no others
 
 
 def _decode(chunk: str, *, is_hex: bool) -> str:
