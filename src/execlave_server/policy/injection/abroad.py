@@ -98,7 +98,8 @@ _OVERRIDES = (
 )
 # French shares words with English, and is known by its articles.
 _FRENCH = (
-    "(?:ignor(?:e|ez|er|ons)|oubli(?:e|ez|er)|néglig(?:e|ez|er)|contourn(?:e|ez|er)|ne (?:tiens|tenez) (?:pas"
+    "(?:ignor(?:e|ez|er|ons)|oubli(?:ez|er|e (?:tes|vos|toutes?))|néglig(?:e|ez|er)|contourn(?:e|ez|er)|ne (?:tiens"
+    "|tenez) (?:pas"
     "|aucun) compte|pass(?:e|ez|er) outre|fai(?:s|tes) abstraction|désobéi(?:s|ssez)|ne (?:suis|suivez) (?:pas|plus)"
     "|saut(?:e|ez|er)|outrepass(?:e|ez|er))"
     " <1>(?:les?|la|l|mes|tes|ses|nos|vos|leurs|toutes?|tous|ces?|cette|aux|des|votre|ton) <2>"
@@ -109,7 +110,7 @@ _FRENCH = (
 _OVERRIDES_TURNED = (
     (
         "(?:anweisung(?:en)?|instruktionen|regeln|richtlinien?|vorgaben|befehle"
-        r"|genehmigung) <4>(?:zu )?(?:ignorieren|vergessen|missachten|umgehen|übergehen|verwerfen)\b"
+        r"|genehmigung) <4>(?:zu )?(?:ignorieren|missachten|umgehen|übergehen|verwerfen)\b"
     ),
     (
         "(?:talimat|kural|yönerge|komut|politika)[a-z]* <4>(?:yok say|unut|görmezden gel|dikkate alma|göz ardı et"
@@ -147,7 +148,8 @@ _SHOW = (
     "|reveal|show|print|display)"
 )
 _PROMPT = (
-    "(?:system ?prompt[a-z]*|systemaufforderung|system ?anweisung(?:en)?|prompt (?:del |de |do |di |du )?(?:sistema"
+    "(?:system ?prompt[a-z]*|systemaufforderung|systemnachricht|system ?anweisung(?:en)?|prompt (?:del |de |do |di "
+    "|du )?(?:sistema"
     "|système|systeme)|(?:invite|message|consigne|instructions?) (?:de |du )?système"
     "|(?:instrucciones|reglas|mensaje|indicaciones) (?:del sistema|ocult[oa]s?|secret[oa]s?|privad[oa]s?"
     "|intern[oa]s?)|(?:instruções|regras|mensagem) (?:do sistema|ocult[oa]s?|secret[oa]s?|privad[oa]s?|intern[oa]s?)"
@@ -221,6 +223,7 @@ _OTHER_DATA = (
     ),
     r"(?:他の|別の)(?:テナント|顧客|ユーザー|会社|組織)[^。.\n]{0,8}(?:データ|請求書|記録|情報|ファイル)",
     r"다른 (?:테넌트|고객|사용자|회사)[^.\n]{0,8}(?:데이터|청구서|송장|기록|정보|파일)",
+    r"दूसरे (?:ग्राहक|उपयोगकर्ता|किरायेदार)[^.\n]{0,8}(?:डेटा|चालान|रिकॉर्ड)",
     r"(?:فواتير|بيانات|سجلات|ملفات) (?:مستأجر|عميل|مستخدم|عملاء|مستأجرين) (?:آخر|آخرين)",
 )
 
@@ -318,7 +321,8 @@ ABROAD_RULES = (
                 "|hatırla) "
                 "<3>(?:permanentemente|para siempre|siempre|para sempre|sempre|définitivement|en permanence"
                 "|pour toujours|toujours|dauerhaft|für immer|per sempre|permanent|voor altijd|na zawsze|selamanya"
-                "|навсегда|sonsuza) <8>(?:admin[a-z]*|админ|yönetici|root|aprob|aprov|approuv|genehmig|approva)"
+                "|навсегда|sonsuza) <8>(?:ad?m+ini[a-z]*|beheerder|админ|yönetici|root|aprob|aprov|approuv|genehmig"
+                "|approva)"
             ),
             r"(?:永久|永远|永遠)(?:记住|記住)|永久に(?:記憶|覚え)|영구적으로 ?기억",
         ),

@@ -71,6 +71,11 @@ def fold_text(text: str) -> str:
     return text.lower() if text.isascii() and not _CONTROLS.search(text) else text.translate(_FOLDED)
 
 
+def fold_pattern(pattern: str) -> str:
+    """A pattern for folded text: its letters beyond ASCII as the text has them, its syntax as it was."""
+    return "".join(char if char.isascii() else fold_text(char) for char in pattern)
+
+
 class _Folded(dict[int, str]):
     """Code point to its folded text, worked out when first met."""
 

@@ -2,25 +2,30 @@
 
 import re2
 
+from execlave_server.policy.injection.disguises import fold_pattern
+
 QUOTE_CHARS_MAX = 100  # a longer quotation has room for more than the phrase
 AROUND_CHARS = 160  # how far from the quotation its cues may stand
 _QUOTES = "'\"`"
 # One of these is enough; of the others, two different ones.
 _STRONG = re2.compile(
-    r"\b(?:injections?|jailbreak(?:s|ing)?|attack(?:s|er|ers)?|adversarial|malicious|red team(?:ing|ers?)?"
-    "|red-team(?:ing|ers?)?"
-    r"|owasp|fixtures?|literal string|paraphrases?|untrusted|detectors?|phrases? (?:like|such as)|prompts like)\b"
+    fold_pattern(
+        r"\b(?:injections?|jailbreak(?:s|ing)?|attack(?:s|er|ers)?|adversarial|malicious|red[ -]team(?:ing|ers?)?"
+        r"|owasp|fixtures?|literal string|paraphrases?|untrusted|detectors?|phrases? (?:like|such as)|prompts like"
+        r"|ataques?|attaques?|angriff(?:e|en)?|angreifer|attacc(?:o|hi)|aanval(?:len)?|ataków|inyecci(?:ón|ones)"
+        r"|injektion|iniezione)\b|атак|攻击|攻擊|攻撃|공격|注入|インジェクション"
+    )
 )
 _WEAK = re2.compile(
-    r"\b(?:examples?|phrases?|patterns?|quot(?:e|es|ed|ing)|detection|tests?|regression|snapshot|documentation|docs"
-    "|readme"
-    "|changelog|release notes?|lessons?|training|trainer|analysts?|learners?|students?|guidance|guardrails?"
-    "|defen[cs]es?"
-    "|benchmarks?|corpor(?:a|us)|refus(?:e|es|ed|al)|classif(?:y|ies|ied)|risky|unsafe|review|explain(?:s|er|ed)?"
-    "|research"
-    "|article|discuss(?:es|ing|ion)?|recogni[sz]e|rules?|sample|transcript|security|report|evidence|shown|displays?"
-    "|appears?"
-    r"|lists?|includes?|study|studies|workshop|slides?|quiz|policy)\b"
+    fold_pattern(
+        r"\b(?:examples?|phrases?|patterns?|quot(?:e|es|ed|ing)|detection|tests?|regression|snapshot|documentation|docs"
+        r"|readme|changelog|release notes?|lessons?|training|trainer|analysts?|learners?|students?|guidance|guardrails?"
+        r"|defen[cs]es?|benchmarks?|corpor(?:a|us)|refus(?:e|es|ed|al)|classif(?:y|ies|ied)|risky|unsafe|review"
+        r"|explain(?:s|er|ed)?|research|article|discuss(?:es|ing|ion)?|recogni[sz]e|rules?|sample|transcript|security"
+        r"|report|evidence|shown|displays?|appears?|lists?|includes?|study|studies|workshop|slides?|quiz|policy"
+        r"|ejemplos?|frases?|cita|manual|exemples?|cite|explique|beispiele?|zitiert|satz|bericht|exemplos?|esempi(?:o|i)"
+        r"|voorbeeld)\b|пример|фраз|стать|例|文章|引用|表現|研修|资料|예시|문구"
+    )
 )
 _TOLD_OF = re2.compile(  # attackers try to make the model ...
     r"\b(?:attack\w*|adversar\w+|injections?|jailbreak\w*|malicious)\b[^.;:!?\n]{0,60}\b(?:tell|ask|instruct|tr(?:y"
