@@ -29,6 +29,7 @@ from execlave_server.store.protocol import Call, Write
 
 FINISH_WITHIN_S = 5  # requests under way when the server is told to stop
 GC_THRESHOLDS = (50_000, 20, 50)  # with the defaults a batch of traces set off dozens of collections
+WORKER_NICENESS = 10  # where cores are short, a backlog waits for decisions and not the other way round
 ORPHAN_EXIT_S = 8.0  # a process whose parent died is gone by then, whatever it does
 
 log = structlog.get_logger()
@@ -72,6 +73,7 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:
     """Export until told to stop, or until the parent is gone."""
+    os.nice(WORKER_NICENESS)
     with counted_worker(settings) as alone:
         _run(_export(settings, orphaned, alone=alone))
 
