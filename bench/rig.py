@@ -175,7 +175,7 @@ class Product:
         self._started = itertools.count()
         self.key = self._command("init", "--json")["apiKey"]
         options = ["--name", "bench", "--site", "datadoghq.com", "--service", "agents-prod", "--json", "--enable"]
-        tags = ["--ddtags", "env:production,team:platform", "--api-key-stdin"]
+        tags = ["--ddtags", "env:production,team:platform", "--api-key-stdin", "--no-heartbeat"]
         added = self._command("destination", "add", "datadog", *options, *tags, given=DATADOG_KEY)
         if added["state"] != "enabled":
             raise RuntimeError(f"the destination was not enabled: {added}")
