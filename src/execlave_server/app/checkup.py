@@ -1,9 +1,9 @@
 """An installation brought to the doctor: opened whether or not its keys are in order, with its files."""
 
-import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from execlave_server.actions.doctor.examine import Patient, ReportProgress, examine
@@ -45,11 +45,13 @@ def _machine_facts(settings: Settings, key_error: str | None) -> MachineFacts:
         key_file=key_path,
         key_inside=key_path.resolve().is_relative_to(data_dir.resolve()),
         key_error=key_error,
-        secret_files=_modes(files),
+        secret_files=list(_modes(files)),
         free_bytes=shutil.disk_usage(data_dir).free,
         wal_bytes=log.stat().st_size if log.exists() else 0,
     )
 
 
-def _modes(paths: Iterable[Path]) -> list[FileFacts]:
-    return [FileFacts(path, stat.S_IMODE(os.stat(path).st_mode)) for path in paths if path.exists()]  # noqa: PTH116
+def _modes(paths: Iterable[Path]) -> Iterator[FileFacts]:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield FileFacts(path, stat.S_IMODE(path.stat().st_mode))

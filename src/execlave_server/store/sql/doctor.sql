@@ -1,7 +1,7 @@
 -- name: ledger_page
 with near as (
   select id, organization, first_trace, last_trace, trace_count, received_at_us, collectors,
-    sum(trace_count) over (order by id) - trace_count as traces_before
+    cast(sum(trace_count) over (order by id) - trace_count as bigint) as traces_before
   from (
     select id, organization, first_trace, last_trace, trace_count, received_at_us, collectors
     from batches

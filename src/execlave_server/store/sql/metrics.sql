@@ -3,7 +3,7 @@ select d.id, o.id as organization_id, d.state, coalesce(q.waiting, 0) as waiting
   b.received_at_us as oldest_waiting_at_us
 from destinations d join organizations o on o.number = d.organization
 left join (
-  select destination, sum(log_count - accepted_count - parked_count) as waiting, min(batch) as oldest
+  select destination, cast(sum(log_count - accepted_count - parked_count) as bigint) as waiting, min(batch) as oldest
   from outbox
   where due_at_us is not null
   group by destination
@@ -26,7 +26,7 @@ returning number
 select coalesce(q.backlog, 0) as backlog, b.received_at_us as oldest_at_us,
   (select count(*) from parked p where p.destination = :destination) as parked
 from (
-  select sum(log_count - accepted_count - parked_count) as backlog, min(batch) as oldest
+  select cast(sum(log_count - accepted_count - parked_count) as bigint) as backlog, min(batch) as oldest
   from outbox
   where destination = :destination and due_at_us is not null
 ) q left join batches b on b.id = q.oldest
