@@ -9,7 +9,9 @@ from execlave_server.metrics import DestinationNow, render
 READ_EVERY_US = 5_000_000  # the sum of a long backlog costs some 10 ms: not at every scrape of many
 
 
-class _Standing(Struct, frozen=True):
+class DestinationStanding(Struct, frozen=True):
+    """How long a destination's queue is, and since when."""
+
     id: str
     organization_id: str
     state: str
@@ -17,7 +19,9 @@ class _Standing(Struct, frozen=True):
     oldest_waiting_at_us: int | None
 
 
-class _Parked(Struct, frozen=True):
+class ParkedCount(Struct, frozen=True):
+    """How many logs of a destination are parked for one reason."""
+
     id: str
     organization_id: str
     reason: str
@@ -39,8 +43,8 @@ async def read_metrics(services: Services) -> bytes:
 
 
 async def _read_destinations(services: Services) -> None:
-    standings = await services.store.find(_Standing, "destination_standings")
-    parked = await services.store.find(_Parked, "parked_by_reason")
+    standings = await services.store.find(DestinationStanding, "destination_standings")
+    parked = await services.store.find(ParkedCount, "parked_by_reason")
     now_us = services.clock.now_us()
     shown = [
         DestinationNow(

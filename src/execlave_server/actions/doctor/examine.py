@@ -49,11 +49,11 @@ async def examine(patient: Patient, *, organization_id: str | None, deep: bool, 
     except UnavailableError as error:
         findings.append(
             Finding(
-                Code.DATABASE_DAMAGED,
+                Code.DATABASE_UNREADABLE,
                 Severity.ERROR,
-                f"The database cannot be read: {error.message}",
-                "Nothing can be proved of what is in it.",
-                "Check the disk. Keep a copy of the files before anything else; restore the newest backup.",
+                f"The examination ended early: {error.message}",
+                "Nothing is proved of what was not read.",
+                "Run doctor again. If it stays so, check the disk, and keep a copy of the files before anything else.",
             )
         )
     kept, omitted = limited(findings)
