@@ -14,6 +14,8 @@ import msgspec
 from execlave_server.errors import SettingsError
 
 PREFIX = "EXECLAVE_SERVER_"
+PORT_MAX = 65_535
+TOKEN_CHARS_MIN = 16  # a shorter one can be guessed
 SETTINGS_FILE = "settings.toml"  # in the data directory; the environment wins over it
 
 
@@ -66,6 +68,15 @@ class Settings:
     datadog_sandbox_any_host: bool = False
     """Lets the sandbox's address be beyond loopback: traces then leave this machine in clear."""
 
+    metrics_address: str = ""
+    """Where the server answers Prometheus, `host:port` or a port of loopback. Empty: nowhere."""
+
+    worker_metrics_address: str = ""
+    """The same for the export worker."""
+
+    metrics_token: str = field(default="", repr=False)
+    """Bearer token for /metrics on the main port. Empty: there are no metrics there."""
+
     @property
     def database(self) -> Path:
         """The SQLite file."""
@@ -90,6 +101,18 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any)
     settings = Settings(**{name: _convert(name, value) for name, value in raw.items()})
     _check(settings)
     return settings
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of `host:port`, `[::1]:port` or a port alone, which is one of loopback. Raises SettingsError."""
+    host, _, port = text.rpartition(":")
+    try:
+        number = int(port) if port.isascii() and port.isdigit() else -1
+    except ValueError:
+        number = -1
+    if not 0 <= number <= PORT_MAX:
+        raise SettingsError(f"The address {text!r} must be one like 127.0.0.1:9464, or a port of this machine alone.")
+    return host.strip("[]") or "127.0.0.1", number
 
 
 def is_loopback(host: str) -> bool:
@@ -146,7 +169,7 @@ _READ_TEXT: Mapping[Any, Callable[[str], Any]] = {int: int, bool: _boolean, Mapp
 
 
 def _check(settings: Settings) -> None:
-    if not 0 <= settings.port <= 65_535:  # noqa: PLR2004 - TCP's own range
+    if not 0 <= settings.port <= PORT_MAX:
         raise SettingsError(f"The port {settings.port} is not between 0 and 65535.")
     if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
         raise SettingsError("TLS needs both EXECLAVE_SERVER_TLS_CERT_FILE and EXECLAVE_SERVER_TLS_KEY_FILE.")
@@ -154,6 +177,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"EXECLAVE_SERVER_KEK is {settings.kek!r}; this version knows file:/path only.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
+    for address in filter(None, (settings.metrics_address, settings.worker_metrics_address)):
+        parse_address(address)
+    if settings.metrics_token and len(settings.metrics_token) < TOKEN_CHARS_MIN:
+        raise SettingsError(f"EXECLAVE_SERVER_METRICS_TOKEN must have at least {TOKEN_CHARS_MIN} characters.")
     urls = [
         ("public_url", settings.public_url),
         ("datadog_sandbox_url", settings.datadog_sandbox_url),

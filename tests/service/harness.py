@@ -23,6 +23,7 @@ POLL_S = 0.02
 DATADOG_KEY = "5f0e1d2c3b4a59687786a5b4c3d2e1f0"
 PUBLIC_URL = "https://execlave.example"
 CONNECTION_TEST = "execlave connection test"  # the message of Test connection's log
+HEARTBEAT = "execlave heartbeat"  # the message of the log that a destination gets each minute
 
 T = TypeVar("T")
 
@@ -181,10 +182,10 @@ class Sandbox(Program):
         self._rows: list[dict[str, Any]] = []
 
     def logs(self) -> list[dict[str, Any]]:
-        """Every log of a trace it holds, in arrival order, without the test logs of Test connection."""
+        """Every log of a trace it holds, in arrival order, without connection tests and heartbeats."""
         while page := self.caller.get(f"/sandbox/logs?limit=10000&after={len(self._rows)}").data:
             self._rows += page
-        return [row["log"] for row in self._rows if row["log"]["message"] != CONNECTION_TEST]
+        return [row["log"] for row in self._rows if row["log"]["message"] not in {CONNECTION_TEST, HEARTBEAT}]
 
     def wait_for_logs(self, wanted: Callable[[dict[str, Any]], bool], count: int) -> list[dict[str, Any]]:
         """The logs that are wanted, once there are so many."""
@@ -282,7 +283,8 @@ class Installation:
     def add_destination(self, *arguments: str, site: str = "sandbox", key: str = DATADOG_KEY) -> str:
         """Add a destination, test it and enable it; its id."""
         added = self.run_json(
-            *("destination", "add", "datadog", "--site", site, "--api-key-stdin", "--enable", *arguments),
+            *("destination", "add", "datadog", "--site", site, "--api-key-stdin", "--enable"),
+            *("--no-heartbeat", *arguments),  # tests count logs; a later --heartbeat wins
             stdin=key + "\n",
         )
         assert added["state"] == "enabled"

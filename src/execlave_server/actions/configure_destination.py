@@ -24,6 +24,7 @@ class Wanted(Struct, frozen=True):
     api_key: Secret | None = None
     service: str | None = None
     ddtags: str | None = None
+    heartbeat: bool | None = None
 
 
 async def add_destination(services: Services, organization_id: str, organization: int, wanted: Wanted) -> Destination:
@@ -48,6 +49,7 @@ async def add_destination(services: Services, organization_id: str, organization
         "key_hint": connection.key_hint,
         "service": validate_service(wanted.service or "execlave"),
         "ddtags": normalize_tags(wanted.ddtags or "").text,
+        "heartbeat": int(wanted.heartbeat is not False),
         "now_us": services.clock.now_us(),
     }
     await services.store.commit(Write(calls=[Call("insert_destination", row)]))
@@ -69,6 +71,7 @@ async def change_destination(services: Services, organization: int, destination_
         name=name,
         service=before.service if wanted.service is None else validate_service(wanted.service or "execlave"),
         ddtags=before.ddtags if wanted.ddtags is None else normalize_tags(wanted.ddtags).text,
+        heartbeat=before.heartbeat if wanted.heartbeat is None else wanted.heartbeat,
     )
     if wanted.site is not None or wanted.api_key is not None:
         after = _with_connection(services, after, wanted.site, wanted.api_key)
@@ -116,6 +119,7 @@ async def save_destination(services: Services, before: Destination, after: Desti
         "name": after.name,
         "service": after.service,
         "ddtags": after.ddtags,
+        "heartbeat": int(after.heartbeat),
         "site": after.site,
         "sealed_key": after.sealed_key,
         "key_hint": after.key_hint,

@@ -10,6 +10,7 @@ from execlave_server.model.destinations import DestinationState
 from execlave_server.store.protocol import Call, Parameters, Write, integer
 
 BATCHES_PER_STEP = 5_000  # in one transaction: short, so that commits beside it wait milliseconds
+_OBLIGED_BY = ("destination", "organization", "after", "last", "from_us", "to_us")
 
 
 class Past(StrEnum):
@@ -51,7 +52,10 @@ async def send_past(
             "to_us": to_us,
             "now_us": services.clock.now_us(),
         }
-        written = await services.store.commit(Write(calls=[Call(f"{past}_batches", step)]))
+        calls = [Call(f"{past}_batches", step)]
+        if past is Past.BACKFILL:
+            calls.append(Call("oblige_batches", {name: step[name] for name in _OBLIGED_BY}))
+        written = await services.store.commit(Write(calls=calls))
         queued += len(written.rows[0])
         report(last, newest)
     return queued

@@ -13,7 +13,9 @@ from execlave_server.api import admin, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
+from execlave_server.api.metrics import answer_metrics
 from execlave_server.errors import NotFoundError, UnavailableError
+from execlave_server.model.secret import Secret
 
 ENFORCE_PATH = "/policies/enforce"  # answers by rules of its own, see `api.enforce`
 
@@ -45,21 +47,36 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def create_api(services: Services) -> Starlette:
     """The application: every route under both prefixes, no redirects (they would turn a POST into a GET)."""
+    elapsed_us = services.clock.elapsed_us
+    enforce_meter = services.metrics.route("POST", ENFORCE_PATH)
+    token = Secret(services.settings.metrics_token)
 
     def endpoint(route: Route) -> Endpoint:
+        meter = services.metrics.route(route.method, route.path)
+
         async def answer_route(request: Request) -> Response:
-            return await answer_exchange(services, route, request)
+            started_us = elapsed_us()
+            response = await answer_exchange(services, route, request)
+            meter.answered(response.status_code, elapsed_us() - started_us)
+            return response
 
         return answer_route
 
     async def enforce(request: Request) -> Response:
-        return await answer_enforce(services, request)
+        started_us = elapsed_us()
+        response = await answer_enforce(services, request)
+        enforce_meter.answered(response.status_code, elapsed_us() - started_us)
+        return response
 
     async def ready(_request: Request) -> Response:
         return await _answer_ready(services)
 
+    async def metrics(request: Request) -> Response:
+        return await answer_metrics(services, token, request)
+
     routes = [StarletteRoute(route.path, endpoint(route), methods=[route.method]) for route in UNPREFIXED]
     routes.append(StarletteRoute("/ready", ready, methods=["GET"]))
+    routes.append(StarletteRoute("/metrics", metrics, methods=["GET"]))
     for prefix in PREFIXES:
         routes.append(StarletteRoute(prefix + ENFORCE_PATH, enforce, methods=["POST"]))
         routes += [StarletteRoute(prefix + route.path, endpoint(route), methods=[route.method]) for route in ROUTES]

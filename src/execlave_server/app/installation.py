@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
 from pathlib import Path
@@ -15,6 +15,7 @@ from execlave_server.actions.services import Services
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.errors import DataDirError, SecretError
+from execlave_server.metrics import ServerMetrics
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Store, Write
@@ -85,7 +86,9 @@ def open_vault(settings: Settings) -> Vault:
     return Vault(open_key_file(path))
 
 
-def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore:
+def open_store(
+    settings: Settings, clock: Clock, role: StoreRole, *, on_commit: Callable[[int], object] | None = None
+) -> SqliteStore:
     """The store of an initialised data directory. Raises DataDirError."""
     _require_database(settings)
     serving, exporting = role is StoreRole.SERVER, role is StoreRole.WORKER
@@ -96,6 +99,7 @@ def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore
         checkpoints=serving,
         cache_kib=SERVER_CACHE_KIB if serving else OTHER_CACHE_KIB,
         readers=1 if exporting else READERS,
+        on_commit=on_commit,
     )
 
 
@@ -103,7 +107,9 @@ def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore
 async def open_services(settings: Settings, clock: Clock, *, serving: bool = False) -> AsyncIterator[Services]:
     """The services of one process, closed at the end."""
     vault = open_vault(settings)
-    store = open_store(settings, clock, StoreRole.SERVER if serving else StoreRole.COMMAND)
+    metrics = ServerMetrics()
+    role = StoreRole.SERVER if serving else StoreRole.COMMAND
+    store = open_store(settings, clock, role, on_commit=metrics.committed)
     datadog = DatadogConnector(settings)
     try:
         pepper = await _open_pepper(store, vault)
@@ -116,6 +122,7 @@ async def open_services(settings: Settings, clock: Clock, *, serving: bool = Fal
             agents=AgentRegistry(store),
             costs=CostEstimator(),
             datadog=datadog,
+            metrics=metrics,
         )
     finally:
         await datadog.close()

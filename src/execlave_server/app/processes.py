@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.api.routes import create_api
 from execlave_server.app.installation import (
     StoreRole,
@@ -22,8 +23,11 @@ from execlave_server.app.installation import (
     open_store,
     open_vault,
 )
+from execlave_server.app.metrics_listener import metrics_listener
 from execlave_server.clock import SystemClock
+from execlave_server.export.lane_metrics import WorkerMetrics
 from execlave_server.export.worker import ExportWorker
+from execlave_server.metrics import render
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Write
 
@@ -68,7 +72,8 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
             signal.signal(number, lambda *_: None)  # uvicorn raises what it caught once more when it is done
         watch_parent(orphaned, stop)
         log.info("server.ready", address=_address(listener))
-        await server.serve(sockets=[listener])
+        async with metrics_listener(settings.metrics_address, lambda: read_metrics(services)):
+            await server.serve(sockets=[listener])
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:
@@ -91,7 +96,13 @@ async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> N
         if alone:
             await store.commit(Write(calls=[Call("release_every_lease", {"now_us": clock.now_us()})]))
         log.info("worker.ready")
-        await ExportWorker(store, vault, clock, settings).run(stopping)
+        metrics = WorkerMetrics()
+
+        async def scrape() -> bytes:
+            return render(metrics.registry)
+
+        async with metrics_listener(settings.worker_metrics_address, scrape):
+            await ExportWorker(store, vault, clock, settings, metrics).run(stopping)
     finally:
         await store.close()
 

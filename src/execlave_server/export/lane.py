@@ -16,6 +16,8 @@ from execlave_server.datadog.try_connection import try_connection
 from execlave_server.errors import ConflictError, UnavailableError
 from execlave_server.export.dispatch import Dispatch
 from execlave_server.export.frame import Frame
+from execlave_server.export.heartbeat import Heartbeat
+from execlave_server.export.lane_metrics import LaneMeter
 from execlave_server.export.leases import Lease, leases_from
 from execlave_server.export.ledger import Ending, Ledger
 from execlave_server.export.payloads import compress_payload, group_leases, is_full
@@ -60,6 +62,7 @@ class Lane:
         destination: Destination,
         *,
         key: Secret,
+        meter: LaneMeter,
         public_url: str,
     ) -> None:
         self._store = store
@@ -67,6 +70,8 @@ class Lane:
         self._clock = clock
         self.destination = destination
         self._key = key
+        self._meter = meter
+        self._heartbeat = Heartbeat(store, connector, clock, destination, key=key, meter=meter)
         self._frame = Frame(destination, public_url)
         self._intake_url = connector.endpoints(destination.site).intake_url
         self._mode = _Mode.HELD if destination.state is DestinationState.HELD else _Mode.OPEN
@@ -93,6 +98,7 @@ class Lane:
                 log.warning("export.store_unavailable", destination=self.destination.id, error=str(error))
                 await self._sleep(STORE_PAUSE_S)
         self._release_leased()
+        await self._heartbeat.stop()
         while self._sending:
             await asyncio.wait(self._sending)
         await self._finish()
@@ -117,6 +123,8 @@ class Lane:
             await self._requeue_refused()
             if self._clock.now_us() >= self._probe_at_us:
                 await self._ask_again()
+        if self._mode is not _Mode.HELD and self._clock.now_us() >= self._not_before_us:
+            self._heartbeat.beat_if_due()
         self._drop_expired()
         self._start_sending()
         await self._sleep(TICK_S if self._sending or self._leased else IDLE_LOOK_S)
@@ -221,7 +229,9 @@ class Lane:
         """What one answer means for the logs that were sent, and for the way they went."""
         match ending.answer:
             case Answer.ACCEPTED:
+                accepted = len(dispatch.piece or ())
                 dispatch.accept()
+                self._meter.delivered(accepted, late=sum(batch.late for batch in dispatch.batches))
                 self._opened()
             case Answer.REFUSED | Answer.TOO_LARGE:
                 self._refused(dispatch, ending)
@@ -237,11 +247,14 @@ class Lane:
         started_us = self._clock.elapsed_us()
         reply = await self._connector.post_logs(self._intake_url, self._key, body, "gzip")
         latency_us = self._clock.elapsed_us() - started_us
+        answer = Answer.RETRY if isinstance(reply, Failure) else classify(reply.status, reply.body)
+        status = str(reply) if isinstance(reply, Failure) else str(reply.status)
+        self._meter.answered(answer, status, sent_bytes=len(body), latency_us=latency_us)
         if isinstance(reply, Failure):
             return Ending(Answer.RETRY, None, f"no answer: {reply}", 0, latency_us)
         text = reply.body.decode(errors="replace")[:ANSWER_CHARS_KEPT].replace(self._key.reveal(), "[key]")
         wait_us = told_wait_us(reply.headers, self._clock.now_us())
-        return Ending(classify(reply.status, reply.body), reply.status, text, wait_us, latency_us)
+        return Ending(answer, reply.status, text, wait_us, latency_us)
 
     def _opened(self) -> None:
         """Something got through: what waited for that is due now."""
@@ -277,6 +290,7 @@ class Lane:
             return
         reason = "too_large" if ending.answer is Answer.TOO_LARGE else "refused"
         self._ledger.park(refused, reason, ending, self._clock.now_us())
+        self._meter.parked(reason)
         where = {"batch": refused.lease.batch, "position": refused.position}
         log.warning("export.parked", destination=self.destination.id, status=ending.status, text=ending.text, **where)
         self._refused_in_a_row.append({"destination": self.destination.number, **where})

@@ -44,6 +44,7 @@ class Destination(Struct, frozen=True):
     key_hint: str
     service: str
     ddtags: str
+    heartbeat: bool
     tested_at_us: int | None
     candidate_site: str | None
     candidate_sealed_key: bytes | None

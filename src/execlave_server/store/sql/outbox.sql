@@ -94,6 +94,13 @@ where b.organization = :organization and b.id > :after and b.id <= :last
 on conflict (destination, batch) do nothing
 returning batch
 
+-- name: oblige_batches
+update batches set collectors =
+  case when collectors = '' then ',' else collectors end || cast(cast(:destination as bigint) as text) || ','
+where organization = :organization and id > :after and id <= :last
+  and received_at_us >= :from_us and received_at_us < :to_us
+  and collectors not like '%,' || cast(cast(:destination as bigint) as text) || ',%'
+
 -- name: replay_batches
 update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1, attempts = 0, delivered_at_us = null,
   accepted_count = 0, parked_count = 0, settled = null, origin = 'replay'

@@ -2,15 +2,19 @@
 select max(id) from traces
 
 -- name: insert_batch
-insert into batches (organization, first_trace, last_trace, trace_count, log_bytes, received_at_us)
-values (:organization, :first_trace, :last_trace, :trace_count, :log_bytes, :now_us)
+insert into batches (organization, first_trace, last_trace, trace_count, log_bytes, received_at_us, collectors)
+values (:organization, :first_trace, :last_trace, :trace_count, :log_bytes, :now_us, coalesce((
+  select ',' || string_agg(cast(number as text), ',') || ','
+  from destinations
+  where organization = :organization and state in ('enabled', 'held')
+), ''))
 returning id
 
 -- name: insert_outbox
 insert into outbox (destination, batch, log_count, committed_at_us, due_at_us)
-select number, :batch, :log_count, :now_us, :now_us
-from destinations
-where organization = :organization and state in ('enabled', 'held')
+select d.number, :batch, :log_count, :now_us, :now_us
+from destinations d join batches b on b.id = :batch
+where d.organization = :organization and b.collectors like '%,' || cast(d.number as text) || ',%'
 
 -- name: insert_traces
 insert into traces (id, bucket, trace_key, span_key, organization, batch, status, span_type, agent, environment,

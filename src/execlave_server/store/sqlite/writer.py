@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -41,10 +41,17 @@ class _Job:
 class Writer:
     """The one thread that writes. `submit` may be called from one event loop."""
 
-    def __init__(self, connection: apsw.Connection, statements: Mapping[str, Statement], clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        statements: Mapping[str, Statement],
+        clock: Clock,
+        on_commit: Callable[[int], object] | None = None,
+    ) -> None:
         self._connection = connection
         self._statements = statements
         self._clock = clock
+        self._on_commit = on_commit  # told how many writes a commit had, on the writer's thread
         self._recent = RecentKeys()
         self._labels: dict[Label, int] = {}
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -144,6 +151,8 @@ class Writer:
                 if self._connection.in_transaction:
                     self._connection.execute("rollback")
                 raise
+        if self._on_commit:
+            self._on_commit(len(writes))
         self._recent.add(transaction.new_keys)
         if len(self._labels) > LABELS_REMEMBERED:
             self._labels.clear()
