@@ -40,10 +40,14 @@ class Examiner:
         return counts
 
     def _ask_doctor(self) -> None:
-        """The doctor must answer; what it finds besides wrong sums may be true at such a moment."""
+        """Every destination must be balanced; what else is found may be true at such a moment."""
         ran = self._installation.run("doctor", "--json")
-        if "Traceback" in ran.stderr or (ran.returncode != 0 and not ran.stdout.strip()):
+        if not ran.stdout.strip():
             self._note_failure(ran.stderr)
+            return
+        report = json.loads(ran.stdout)
+        if not all(each["balanced"] for each in report["destinations"]):
+            self.problems.append(f"the doctor finds a destination out of balance: {ran.stdout[:1_500]}")
 
     def _note_failure(self, said: str) -> None:
         """A command may fail while the database is out of reach, in one line with a code."""

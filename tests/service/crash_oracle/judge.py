@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import CONNECTION_TEST, Installation, Sandbox
+from harness import Installation, Sandbox
 
 from crash_oracle.exposures import Exposures, is_within
 from crash_oracle.items import (
@@ -21,6 +21,7 @@ from crash_oracle.items import (
 from crash_oracle.producer import ACKNOWLEDGED, REFUSED, UNSENT, Obligations
 
 PAGE = 5_000
+OWN_EVENTS = {"connection_test", "heartbeat"}  # logs that speak of no trace
 PROBLEMS_SHOWN = 20
 
 
@@ -141,7 +142,7 @@ def delivered_logs(sandbox: Sandbox) -> Iterator[tuple[int, str, dict[str, Any]]
     after = 0
     while page := sandbox.caller.get(f"/sandbox/logs?limit={PAGE}&after={after}").data:
         for row in page:
-            if row["log"]["message"] != CONNECTION_TEST:
+            if row["log"].get("execlave", {}).get("event") not in OWN_EVENTS:
                 yield row["sequence"], json.dumps(row["log"], ensure_ascii=False), row["log"]
         after = page[-1]["sequence"]
 

@@ -21,7 +21,8 @@ STOP_S = (0.5, 3.0)
 LONG_STOP_S = 26.0  # past a lease (20 s), while another worker is there to take over
 FULL_S = (0.5, 3.0)
 KILLED_WHILE_FULL = 0.4  # the share of full disks in whose middle the process is killed
-FULL_AT_BYTES = 1 << 20  # no file grows past this while the disk is full: the write-ahead log, not the few kB of logs
+# No file grows past this while the disk is full: either the write-ahead log alone, or the process's own logs as well.
+FULL_AT_BYTES = (1 << 20, 0)
 ORPHANS_GONE_S = 8.0  # the children of a killed parent finish what they do; what has not ended by then is cut off
 ANSWERED_S = 5.0  # the longest the sandbox takes for an answer that comes at all
 CLOCK_JUMP_S = 20.0  # forward; and back again. See the note in bench/oracle.py
@@ -182,7 +183,8 @@ class Killer:
     def _fill_disk(self, pid: int) -> None:
         """No write past a mark succeeds for a while; the process may be killed meanwhile."""
         no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL_AT_BYTES, resource.RLIM_INFINITY))
+        full_at_bytes = self._chance.choice(FULL_AT_BYTES)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (full_at_bytes, resource.RLIM_INFINITY))
         time.sleep(self._chance.uniform(*FULL_S))
         if self._chance.random() < KILLED_WHILE_FULL and is_running(pid):
             kill_process(pid)
