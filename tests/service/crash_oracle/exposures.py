@@ -37,12 +37,16 @@ class Exposures:
             self.add(kind, start, time.monotonic())
 
     def sample(self, stopping: threading.Event) -> None:
-        """Watch the sandbox fill until told to stop."""
+        """Watch the sandbox fill until told to stop; nothing arrives after that."""
         while not stopping.wait(SAMPLE_S):
-            before = time.monotonic()
-            count = self.sandbox.stats()["logs"]
-            self._times.append(before)
-            self._counts.append(count)
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        before = time.monotonic()
+        count = self.sandbox.stats()["logs"]
+        self._times.append(before)
+        self._counts.append(count)
 
     def exposed(self) -> list[range]:
         """The sequence numbers of logs that arrived around an exposure, as ranges apart from each other."""
@@ -67,7 +71,7 @@ class Exposures:
     def _after(self, moment: float) -> int:
         """The sequence number of the last log that may have arrived before a moment."""
         index = bisect.bisect_left(self._times, moment) + 1
-        return self._counts[index] if index < len(self._counts) else 1 << 62
+        return self._counts[min(index, len(self._counts) - 1)]
 
 
 def is_within(number: int, ranges: list[range]) -> bool:

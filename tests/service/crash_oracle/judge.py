@@ -124,7 +124,7 @@ class Judge:
         """A log comes again only when an answer to it, given around an exposure, may not have been written down."""
         verdict, exposed = self.verdict, exposures.exposed()
         verdict.duplicates = sum(len(sequences) - 1 for sequences in repeated.values())
-        verdict.duplicates_bound = sum(min(each.stop, 1 << 40) - each.start for each in exposed)
+        verdict.duplicates_bound = sum(map(len, exposed))
         unexplained = [
             number
             for number, sequences in repeated.items()
