@@ -5,7 +5,7 @@ import json
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -17,7 +17,8 @@ TRACES_PER_REQUEST_MAX = 200
 TRACES_PER_S = 900  # of all connections: leaves the product's processes a core
 ANSWER_WITHIN_S = 20.0
 PAUSE_S = (0.05, 0.4)  # before a request is repeated
-CUT_SHARE, REPEATED_SHARE, GIVEN_UP_SHARE = 0.02, 0.03, 0.05
+CUT_SHARE, REPEATED_SHARE, GIVEN_UP_SHARE = 0.02, 0.05, 0.05
+REPEATED_AMONG = 100  # of the newest requests: some were acknowledged by a server that is gone
 TRIES_BEFORE_GIVING_UP = 3
 UNSENT, SENT, ACKNOWLEDGED, REFUSED = range(4)
 
@@ -71,6 +72,7 @@ class Producer:
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._urls = urls
         self._obligations = obligations
+        self._acknowledged: deque[range] = deque(maxlen=REPEATED_AMONG)
         self._connection: http.client.HTTPConnection | None = None
         self.answers: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -104,8 +106,9 @@ class Producer:
                 return  # it was sent: it may be delivered, and nothing is owed
             tries += 1
             time.sleep(self._chance.uniform(*PAUSE_S))
+        self._acknowledged.append(numbers)
         if self._chance.random() < REPEATED_SHARE:
-            self._deliver(numbers)
+            self._deliver(self._chance.choice(self._acknowledged))
 
     def _deliver(self, numbers: range) -> bool:
         """Post once; whether it was acknowledged. An answer no documented failure explains is a problem."""
