@@ -58,7 +58,12 @@ def processes_holding(text: str) -> list[str]:
 def clean_environment(**settings: str) -> dict[str, str]:
     """This process's environment without anything of Execlave's or Datadog's, and with these settings."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("EXECLAVE_", "DD_"))}
-    return kept | {f"EXECLAVE_SERVER_{name.upper()}": text for name, text in settings.items()}
+    return kept | as_variables(settings)
+
+
+def as_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as environment variables."""
+    return {f"EXECLAVE_SERVER_{name.upper()}": text for name, text in settings.items()}
 
 
 @dataclass(frozen=True)
@@ -214,7 +219,7 @@ class Server(Program):
 
     def __init__(self, installation: "Installation", arguments: Sequence[str], **settings: str) -> None:
         log_file = installation.folder / f"serve-{len(list(installation.folder.glob('serve-*')))}.log"
-        environment = {**installation.environment, **clean_environment(**settings)}
+        environment = {**installation.environment, **as_variables(settings)}
         super().__init__(["serve", "--data-dir", str(installation.data_dir), *arguments], log_file, environment)
         self.url = self.wait_for_line(r"Serving on (\S+)")[1]
         self.port = str(urlsplit(self.url).port)
@@ -261,10 +266,10 @@ class Server(Program):
 class Installation:
     """A data directory made by `init`, and the commands run on it."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, variables: Mapping[str, str] | None = None, **settings: str) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
-        self.environment = clean_environment(data_dir=str(self.data_dir), **settings)
+        self.environment = {**clean_environment(data_dir=str(self.data_dir), **settings), **(variables or {})}
         made = self.run_json("init", "--data-dir", str(self.data_dir))
         self.organization_id: str = made["organizationId"]
         self.api_key: str = made["apiKey"]
@@ -272,7 +277,7 @@ class Installation:
 
     def run(self, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return run(*arguments, stdin=stdin, environment={**self.environment, **clean_environment(**settings)})
+        return run(*arguments, stdin=stdin, environment={**self.environment, **as_variables(settings)})
 
     def run_json(self, *arguments: str, stdin: str = "") -> Any:
         """What a command that succeeds prints with --json."""
