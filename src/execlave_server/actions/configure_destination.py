@@ -3,17 +3,19 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
+from execlave_server.actions.rotate_secrets import sealed_in_time
 from execlave_server.actions.services import Services
 from execlave_server.datadog.sites import parse_site
 from execlave_server.datadog.tags import normalize_tags, validate_service
 from execlave_server.errors import ConflictError, NotFoundError, ValidationFailedError
 from execlave_server.model.destinations import Connection, Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Write, find_one
+from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Value, Write, find_one
 from execlave_server.vault.envelope import api_key_of
 
 NAME_CHARS_MAX = 100
 KEY_CHARS_MAX = 200
+SEAL_AGAIN_MAX = 3  # each time means that a key-encryption key was retired between sealing and committing
 
 
 class Wanted(Struct, frozen=True):
@@ -38,20 +40,30 @@ async def add_destination(services: Services, organization_id: str, organization
     name = _check_name(wanted.name or "Datadog")
     await _refuse_taken(services, organization, name)
     destination_id = f"dst_{services.clock.uuid().replace('-', '')}"
-    connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
-    row: Parameters = {
+    row: dict[str, Value] = {
         "id": destination_id,
         "organization": organization,
         "name": name,
-        "site": connection.site,
-        "sealed_key": connection.sealed_key,
-        "key_hint": connection.key_hint,
         "service": validate_service(wanted.service or "execlave"),
         "ddtags": normalize_tags(wanted.ddtags or "").text,
         "now_us": services.clock.now_us(),
     }
-    await services.store.commit(Write(calls=[Call("insert_destination", row)]))
-    return await get_destination(services, organization, destination_id)
+    for _ in range(SEAL_AGAIN_MAX):
+        connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
+        sealed: Parameters = {
+            "site": connection.site,
+            "sealed_key": connection.sealed_key,
+            "key_hint": connection.key_hint,
+        }
+        write = Write(
+            checks=[sealed_in_time(connection.sealed_key)], calls=[Call("insert_destination", {**row, **sealed})]
+        )
+        try:
+            await services.store.commit(write)
+        except StaleError:
+            continue
+        return await get_destination(services, organization, destination_id)
+    raise ConflictError("The key-encryption key is being replaced over and over. Try again when that is done.")
 
 
 async def change_destination(services: Services, organization: int, destination_id: str, wanted: Wanted) -> Destination:
@@ -127,14 +139,23 @@ async def save_destination(services: Services, before: Destination, after: Desti
         "state_reason": after.state_reason,
         "now_us": max(services.clock.now_us(), before.updated_at_us + 1),
     }
-    unchanged = Check("destination_revision", identity, (before.updated_at_us,))
+    unchanged = [
+        Check("destination_revision", identity, (before.updated_at_us,)),
+        Check("destination_keys", identity, (before.sealed_key, before.candidate_sealed_key)),
+        *(sealed_in_time(new) for new in _newly_sealed(before, after)),
+    ]
     try:
-        await services.store.commit(Write(checks=[unchanged], calls=[Call("update_destination", row)]))
+        await services.store.commit(Write(checks=unchanged, calls=[Call("update_destination", row)]))
     except StaleError as error:
         raise ConflictError(
             f"The destination {before.name!r} was changed by somebody else meanwhile. Look at it and try again."
         ) from error
     return await get_destination(services, before.organization, before.id)
+
+
+def _newly_sealed(before: Destination, after: Destination) -> list[bytes]:
+    known = {before.sealed_key, before.candidate_sealed_key, None}
+    return [sealed for sealed in (after.sealed_key, after.candidate_sealed_key) if sealed and sealed not in known]
 
 
 def _with_connection(

@@ -29,6 +29,9 @@ order by d.number
 -- name: destination_revision
 select updated_at_us from destinations where organization = :organization and id = :id
 
+-- name: destination_keys
+select sealed_key, candidate_sealed_key from destinations where organization = :organization and id = :id
+
 -- name: update_destination
 update destinations set
   name = :name, service = :service, ddtags = :ddtags, site = :site, sealed_key = :sealed_key, key_hint = :key_hint,
