@@ -1,5 +1,9 @@
+-- A row due beyond `far_us`, later than any wait or lease ends, was written before the clock was set back: it is due.
+
 -- name: is_due
-select 1 from outbox where destination = :destination and due_at_us <= :now_us limit 1
+select 1
+where exists (select 1 from outbox where destination = :destination and due_at_us <= :now_us)
+  or exists (select 1 from outbox where destination = :destination and due_at_us > :far_us)
 
 -- name: lease_outbox
 update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = fence + 1
@@ -8,8 +12,19 @@ where destination = :destination and batch in (
   from (
     select batch, sum(log_count) over (order by due_at_us, batch) - log_count as logs_before
     from (
-      select batch, due_at_us, log_count from outbox
-      where destination = :destination and due_at_us <= :now_us
+      select batch, due_at_us, log_count from (
+        select batch, due_at_us, log_count from outbox
+        where destination = :destination and due_at_us <= :now_us
+        order by due_at_us, batch
+        limit :rows
+      ) as past
+      union all
+      select batch, due_at_us, log_count from (
+        select batch, due_at_us, log_count from outbox
+        where destination = :destination and due_at_us > :far_us
+        order by due_at_us, batch
+        limit :rows
+      ) as far
       order by due_at_us, batch
       limit :rows
     ) as due
@@ -24,7 +39,7 @@ update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = f
 where destination = :destination and batch in (
   select batch from outbox
   where destination = :destination and due_at_us is not null
-    and (leased_at_us is null or due_at_us <= :now_us)
+    and (leased_at_us is null or due_at_us <= :now_us or due_at_us > :far_us)
   order by due_at_us, batch
   limit 1
 )
