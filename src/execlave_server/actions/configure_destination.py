@@ -95,15 +95,20 @@ async def enable_destination(services: Services, organization: int, destination_
             f"The destination {before.name!r} has not passed Test connection with its current site and key. "
             f"Test it first: execlave-server destination test {before.id}"
         )
-    return await save_destination(services, before, replace(before, state=DestinationState.ENABLED, state_reason=None))
+    after = replace(before, state=DestinationState.ENABLED, state_reason=None)
+    if before.state is DestinationState.DISABLED and before.disabled_at_us is not None:
+        after = replace(after, enabled_at_us=services.clock.now_us())
+    return await save_destination(services, before, after)
 
 
 async def disable_destination(services: Services, organization: int, destination_id: str) -> Destination:
-    """No further batch is queued for it; what was queued stays and is not sent."""
+    """No further batch is queued for it; what was queued stays and is not sent. Its gap begins, or goes on."""
     before = await get_destination(services, organization, destination_id)
-    return await save_destination(
-        services, before, replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
-    )
+    after = replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
+    if before.state.collects:
+        began_us = services.clock.now_us() if before.disabled_at_us is None else before.disabled_at_us
+        after = replace(after, disabled_at_us=began_us, enabled_at_us=None)
+    return await save_destination(services, before, after)
 
 
 async def list_destinations(services: Services, organization: int) -> list[Destination]:
@@ -144,8 +149,12 @@ async def save_destination(services: Services, before: Destination, after: Desti
         Check("destination_keys", identity, (before.sealed_key, before.candidate_sealed_key)),
         *(sealed_in_time(new) for new in _newly_sealed(before, after)),
     ]
+    calls = [Call("update_destination", row)]
+    if after.gap != before.gap:
+        gap = {"disabled_at_us": after.disabled_at_us, "enabled_at_us": after.enabled_at_us}
+        calls.append(Call("note_gap", {**identity, **gap}))
     try:
-        await services.store.commit(Write(checks=unchanged, calls=[Call("update_destination", row)]))
+        await services.store.commit(Write(checks=unchanged, calls=calls))
     except StaleError as error:
         raise ConflictError(
             f"The destination {before.name!r} was changed by somebody else meanwhile. Look at it and try again."

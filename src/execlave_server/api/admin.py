@@ -178,6 +178,7 @@ def destination_view(destination: Destination) -> dict[str, Any]:
         "ddtags": destination.ddtags,
         "testedAt": iso(destination.tested_at_us),
         "candidate": {"site": candidate.site, "apiKeyLastFour": candidate.key_hint} if candidate else None,
+        "gap": {"from": iso(destination.gap[0]), "to": iso(destination.gap[1])} if destination.gap else None,
         "createdAt": iso(destination.created_at_us),
         "updatedAt": iso(destination.updated_at_us),
     }

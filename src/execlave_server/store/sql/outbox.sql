@@ -111,7 +111,8 @@ returning batch
 
 -- name: replay_batches
 update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1, attempts = 0, delivered_at_us = null,
-  accepted_count = 0, parked_count = 0, settled = null, origin = 'replay'
+  accepted_count = 0, parked_count = 0, settled = null, origin = 'replay', replay = :replay
 where destination = :destination and batch > :after and batch <= :last
   and committed_at_us >= :from_us and committed_at_us < :to_us and due_at_us is null and parked_count = 0
+  and (replay is null or replay <> :replay)
 returning batch

@@ -1,0 +1,81 @@
+"""Deliveries over HTTP: the past queued again, in steps that a caller repeats."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+from starlette.responses import Response
+
+from execlave_server.actions.send_again import (
+    REPLAY_ID_CHARS_MAX,
+    Past,
+    PastSpan,
+    close_gap,
+    gap_span,
+    new_replay_id,
+    send_past_step,
+)
+from execlave_server.api.codec import data, decode
+from execlave_server.api.exchange import Exchange
+from execlave_server.api.times import epoch_us, iso
+from execlave_server.errors import ValidationFailedError
+
+Cursor = Annotated[int, Meta(ge=0, le=1 << 62)]
+ReplayId = Annotated[str, Meta(min_length=1, max_length=REPLAY_ID_CHARS_MAX)]
+
+
+class _SpanBody(Struct, forbid_unknown_fields=True):
+    destination: str
+    start: datetime | None = field(name="from", default=None)
+    end: datetime | None = field(name="to", default=None)
+    next: Cursor = 0
+
+
+class _BackfillBody(_SpanBody):
+    gap: bool = False
+
+
+class _ReplayBody(_SpanBody):
+    replay: ReplayId | None = None
+
+
+async def post_backfill(exchange: Exchange) -> Response:
+    """Queue what a destination never got, one step of it; repeat with `next` until there is none."""
+    body = decode(exchange.body, _BackfillBody)
+    organization = exchange.caller.organization
+    if body.gap:
+        span = await gap_span(exchange.services, organization, body.destination)
+    else:
+        span = _span(exchange, body, Past.BACKFILL, None)
+    answer = await _step(exchange, body, span)
+    if body.gap and answer["next"] is None:
+        await close_gap(exchange.services, organization, body.destination)
+    return data(answer)
+
+
+async def post_replay(exchange: Exchange) -> Response:
+    """Send once more what was delivered, one step of it; repeat with `next`, `to` and `replay` of the answer."""
+    body = decode(exchange.body, _ReplayBody)
+    span = _span(exchange, body, Past.REPLAY, body.replay or new_replay_id(exchange.services))
+    return data({"replay": span.replay, **await _step(exchange, body, span)})
+
+
+async def _step(exchange: Exchange, body: _SpanBody, span: PastSpan) -> dict[str, object]:
+    organization = exchange.caller.organization
+    step = await send_past_step(exchange.services, organization, body.destination, span, after=body.next)
+    return {
+        "from": iso(span.from_us),
+        "to": iso(span.to_us),
+        "queued": step.queued,
+        "lookedAt": step.looked_at,
+        "of": step.of,
+        "next": step.next,
+    }
+
+
+def _span(exchange: Exchange, body: _SpanBody, past: Past, replay: str | None) -> PastSpan:
+    if body.start is None:
+        raise ValidationFailedError("`from` is required.", fields={"from": "is required"})
+    to_us = exchange.services.clock.now_us() if body.end is None else epoch_us(body.end)
+    to_us -= to_us % 1_000  # as it is shown, so that the next step has the very same end
+    return PastSpan(past, epoch_us(body.start), to_us, replay)
