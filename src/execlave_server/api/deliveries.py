@@ -1,11 +1,14 @@
-"""Deliveries over HTTP: the past queued again, in steps that a caller repeats."""
+"""Deliveries over HTTP: where a trace was delivered, and the past queued again, in steps that a caller repeats."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from itertools import groupby
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 from starlette.responses import Response
 
+from execlave_server.actions.read_trace_deliveries import SPANS_MAX, SpanDelivery, read_trace_deliveries
 from execlave_server.actions.send_again import (
     REPLAY_ID_CHARS_MAX,
     Past,
@@ -37,6 +40,51 @@ class _BackfillBody(_SpanBody):
 
 class _ReplayBody(_SpanBody):
     replay: ReplayId | None = None
+
+
+async def get_trace_deliveries(exchange: Exchange) -> Response:
+    """Where and when each span of a trace was delivered."""
+    caller, trace_id = exchange.caller, exchange.path("trace")
+    found = await read_trace_deliveries(exchange.services, caller.organization_id, caller.organization, trace_id)
+    return data(trace_view(trace_id, found))
+
+
+def trace_view(trace_id: str, found: Sequence[SpanDelivery]) -> dict[str, Any]:
+    """The deliveries of a trace as the API and the command line show them; `more` when only its newest are listed."""
+    spans = [
+        {
+            "spanId": span_id,
+            "timestamp": iso(occurred_at_ms * 1_000),
+            "receivedAt": iso(received_at_us),
+            "deliveries": [_delivery_view(each) for each in of_span if each.state is not None],
+        }
+        for (span_id, occurred_at_ms, received_at_us, _), of_span in groupby(
+            found, lambda each: (each.span_id, each.occurred_at_ms, each.received_at_us, each.batch)
+        )
+    ]
+    return {"traceId": trace_id, "spans": spans, "more": len(spans) >= SPANS_MAX}
+
+
+def _delivery_view(each: SpanDelivery) -> dict[str, Any]:
+    parked = {
+        "id": each.parked_id,
+        "reason": each.parked_reason,
+        "status": each.parked_status,
+        "answer": each.parked_answer,
+    }
+    return {
+        "destination": each.destination_id,
+        "name": each.destination_name,
+        "state": each.state,
+        "attempts": each.attempts,
+        "lastStatus": each.last_status,
+        "lastAnswer": each.last_answer,
+        "deliveredAt": iso(each.delivered_at_us),
+        "nextAttemptAt": iso(each.next_attempt_at_us),
+        "latencyMs": None if each.latency_us is None else each.latency_us / 1_000,
+        "origin": each.origin,
+        "parked": None if each.parked_id is None else parked,
+    }
 
 
 async def post_backfill(exchange: Exchange) -> Response:

@@ -33,6 +33,7 @@ ROUTES = (
     Route("POST", "/integrations/{id}/test", Access.ADMIN, admin.post_integration_test),
     Route("POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable),
     Route("POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable),
+    Route("GET", "/traces/{trace:path}/deliveries", Access.ADMIN, deliveries.get_trace_deliveries),
     Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries),
     Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
     Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),

@@ -6,9 +6,11 @@ import click
 
 from execlave_server.actions.issue_key import find_organization
 from execlave_server.actions.read_deliveries import DeliveryCounts, count_deliveries
+from execlave_server.actions.read_trace_deliveries import SpanDelivery, read_trace_deliveries
 from execlave_server.actions.requeue_parked import ParkedLog, list_parked, requeue_parked
 from execlave_server.actions.services import Services
 from execlave_server.api.admin import parked_view
+from execlave_server.api.deliveries import trace_view
 from execlave_server.api.times import iso
 from execlave_server.cli.options import (
     data_dir_option,
@@ -20,6 +22,8 @@ from execlave_server.cli.options import (
     with_services,
 )
 from execlave_server.cli.past import backfill, replay
+
+SPAN_SHOWN_CHARS = 40  # of a span id in a table; --json has the whole
 
 
 @click.group
@@ -95,6 +99,43 @@ def deliveries_parked(
         for each in found
     ]
     print_table(["ID", "DESTINATION", "REASON", "STATUS", "ANSWER"], rows)
+
+
+@deliveries.command("of")
+@click.argument("trace_id")
+@data_dir_option
+@org_option
+@json_option
+def deliveries_of(trace_id: str, data_dir: Path | None, organization_id: str | None, *, as_json: bool) -> None:
+    """Show where and when each span of a trace was delivered.
+
+    \b
+    Example:
+      execlave-server deliveries of 9f4e2c1a-7b3d-4e8f-a1c2-3d4e5f6a7b8c
+    """
+
+    async def read(services: Services) -> list[SpanDelivery]:
+        organization = await find_organization(services, organization_id)
+        return await read_trace_deliveries(services, organization.id, organization.number, trace_id)
+
+    found = with_services(settings_of(data_dir), read)
+    if as_json:
+        print_json(trace_view(trace_id, found))
+        return
+    rows = [
+        [
+            each.span_id[:SPAN_SHOWN_CHARS],
+            each.destination_name or "",
+            each.state or "no destination",
+            str(each.attempts),
+            str(each.last_status or ""),
+            iso(each.delivered_at_us) or "",
+            each.origin or "",
+            each.parked_reason or "",
+        ]
+        for each in found
+    ]
+    print_table(["SPAN", "DESTINATION", "STATE", "ATTEMPTS", "STATUS", "DELIVERED AT", "ORIGIN", "PARKED"], rows)
 
 
 @deliveries.command("requeue")
