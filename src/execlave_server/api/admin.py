@@ -15,7 +15,6 @@ from execlave_server.actions.configure_destination import (
     list_destinations,
 )
 from execlave_server.actions.govern_agent import set_agent_status
-from execlave_server.actions.read_deliveries import count_deliveries, count_traces
 from execlave_server.actions.requeue_parked import ParkedLog, list_parked, requeue_parked
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.api.agent_view import agent_view
@@ -109,25 +108,6 @@ async def post_integration_disable(exchange: Exchange) -> Response:
     """Stop queueing for a destination."""
     disabled = await disable_destination(exchange.services, exchange.caller.organization, exchange.path("id"))
     return data(destination_view(disabled))
-
-
-async def get_deliveries(exchange: Exchange) -> Response:
-    """How many traces are committed, and for each destination how many were delivered and how many wait."""
-    organization = exchange.caller.organization
-    counted = await count_deliveries(exchange.services, organization)
-    committed = counted[0].committed if counted else await count_traces(exchange.services, organization)
-    destinations = [
-        {
-            "id": counts.id,
-            "delivered": counts.delivered,
-            "waiting": counts.waiting,
-            "parked": counts.parked,
-            "late": counts.late,
-            "oldestWaitingAt": iso(counts.oldest_waiting_at_us),
-        }
-        for counts in counted
-    ]
-    return data({"committed": committed, "destinations": destinations})
 
 
 async def get_parked(exchange: Exchange) -> Response:

@@ -8,6 +8,13 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, field
 from starlette.responses import Response
 
+from execlave_server.actions.read_deliveries import (
+    DeliveryCounts,
+    DeliveryStanding,
+    count_deliveries,
+    count_traces,
+    read_standings,
+)
 from execlave_server.actions.read_trace_deliveries import SPANS_MAX, SpanDelivery, read_trace_deliveries
 from execlave_server.actions.send_again import (
     REPLAY_ID_CHARS_MAX,
@@ -22,6 +29,7 @@ from execlave_server.api.codec import data, decode
 from execlave_server.api.exchange import Exchange
 from execlave_server.api.times import epoch_us, iso
 from execlave_server.errors import ValidationFailedError
+from execlave_server.model.destinations import DestinationState
 
 Cursor = Annotated[int, Meta(ge=0, le=1 << 62)]
 ReplayId = Annotated[str, Meta(min_length=1, max_length=REPLAY_ID_CHARS_MAX)]
@@ -40,6 +48,48 @@ class _BackfillBody(_SpanBody):
 
 class _ReplayBody(_SpanBody):
     replay: ReplayId | None = None
+
+
+async def get_deliveries(exchange: Exchange) -> Response:
+    """How many traces are committed, and for each destination where its deliveries stand."""
+    services, organization = exchange.services, exchange.caller.organization
+    counted = await count_deliveries(services, organization)
+    committed = counted[0].committed if counted else await count_traces(services, organization)
+    standings = await read_standings(services, organization)
+    return data({"committed": committed, "destinations": standings_view(counted, standings, services.clock.now_us())})
+
+
+def standings_view(
+    counted: Sequence[DeliveryCounts], standings: Sequence[DeliveryStanding], now_us: int
+) -> list[dict[str, Any]]:
+    """Where deliveries stand, as the API and the command line show it, in the order the destinations were added."""
+    counts = {each.id: each for each in counted}
+    return [_standing_view(counts[each.id], each, now_us) for each in standings if each.id in counts]
+
+
+def _standing_view(counts: DeliveryCounts, standing: DeliveryStanding, now_us: int) -> dict[str, Any]:
+    oldest_us = counts.oldest_waiting_at_us
+    sends = standing.state is DestinationState.ENABLED
+    return {
+        "id": counts.id,
+        "name": standing.name,
+        "state": standing.state,
+        "stateReason": standing.state_reason,
+        "committed": counts.committed,
+        "delivered": counts.delivered,
+        "waiting": counts.waiting,
+        "parked": counts.parked,
+        "late": counts.late,
+        "bytes": standing.sent_bytes,
+        "oldestWaitingAt": iso(oldest_us),
+        "oldestWaitingSeconds": None if oldest_us is None else max(0, now_us - oldest_us) / 1_000_000,
+        "nextAttemptAt": iso(standing.next_attempt_at_us) if sends else None,
+        "lastStatus": standing.last_status,
+        "lastAnswer": standing.last_answer,
+        "lastAttempts": standing.last_attempts,
+        "lastLatencyMs": None if standing.last_latency_us is None else standing.last_latency_us / 1_000,
+        "lastDeliveredAt": iso(standing.last_delivered_at_us),
+    }
 
 
 async def get_trace_deliveries(exchange: Exchange) -> Response:

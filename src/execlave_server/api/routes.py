@@ -34,7 +34,7 @@ ROUTES = (
     Route("POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable),
     Route("POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable),
     Route("GET", "/traces/{trace:path}/deliveries", Access.ADMIN, deliveries.get_trace_deliveries),
-    Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries),
+    Route("GET", "/deliveries", Access.ADMIN, deliveries.get_deliveries),
     Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
     Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),
     Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill),

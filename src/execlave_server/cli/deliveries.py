@@ -1,16 +1,17 @@
 """Deliveries on the command line: where each destination stands, and what it refused."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from execlave_server.actions.issue_key import find_organization
-from execlave_server.actions.read_deliveries import DeliveryCounts, count_deliveries
+from execlave_server.actions.read_deliveries import count_deliveries, read_standings
 from execlave_server.actions.read_trace_deliveries import SpanDelivery, read_trace_deliveries
 from execlave_server.actions.requeue_parked import ParkedLog, list_parked, requeue_parked
 from execlave_server.actions.services import Services
 from execlave_server.api.admin import parked_view
-from execlave_server.api.deliveries import trace_view
+from execlave_server.api.deliveries import standings_view, trace_view
 from execlave_server.api.times import iso
 from execlave_server.cli.options import (
     data_dir_option,
@@ -23,6 +24,7 @@ from execlave_server.cli.options import (
 )
 from execlave_server.cli.past import backfill, replay
 
+ANSWER_SHOWN_CHARS = 60
 SPAN_SHOWN_CHARS = 40  # of a span id in a table; --json has the whole
 
 
@@ -36,31 +38,40 @@ def deliveries() -> None:
 @org_option
 @json_option
 def deliveries_status(data_dir: Path | None, organization_id: str | None, *, as_json: bool) -> None:
-    """Count what each destination was sent, in logs.
+    """Show where each destination stands: logs delivered, waiting and parked, how it goes, and what was answered last.
 
     \b
     Example:
       execlave-server deliveries status
     """
 
-    async def read(services: Services) -> list[DeliveryCounts]:
+    async def read(services: Services) -> list[dict[str, Any]]:
         organization = await find_organization(services, organization_id)
-        return await count_deliveries(services, organization.number)
+        counted = await count_deliveries(services, organization.number)
+        standings = await read_standings(services, organization.number)
+        return standings_view(counted, standings, services.clock.now_us())
 
     found = with_services(settings_of(data_dir), read)
     if as_json:
         print_json(found)
         return
-    columns = ["DESTINATION", "DELIVERED", "WAITING", "PARKED", "LATE", "OLDEST WAITING"]
-    rows = [
-        [
-            each.id,
-            *map(str, (each.delivered, each.waiting, each.parked, each.late)),
-            iso(each.oldest_waiting_at_us) or "",
-        ]
-        for each in found
+    columns = ["DESTINATION", "STATE", "DELIVERED", "WAITING", "PARKED", "LATE", "OLDEST WAITING", "LAST ANSWER"]
+    print_table(columns, [_standing_row(each) for each in found])
+    for each in found:
+        if each["stateReason"]:
+            click.echo(f"{each['id']} is {each['state']}: {each['stateReason']}")
+
+
+def _standing_row(each: dict[str, Any]) -> list[str]:
+    seconds = each["oldestWaitingSeconds"]
+    answer = f"{each['lastStatus'] or ''} {(each['lastAnswer'] or '')[:ANSWER_SHOWN_CHARS]}".strip()
+    return [
+        each["id"],
+        each["state"],
+        *(str(each[name]) for name in ("delivered", "waiting", "parked", "late")),
+        "" if seconds is None else f"{seconds:.0f} s",
+        " ".join(answer.split()),
     ]
-    print_table(columns, rows)
 
 
 @deliveries.command("parked")

@@ -97,6 +97,32 @@ from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization
 group by d.id
 
+-- name: delivery_standing
+select d.id, d.name, d.state, d.state_reason, coalesce(t.sent_bytes, 0) as sent_bytes, t.last_delivered_at_us,
+  (
+    select min(w.due_at_us) from outbox w
+    where w.destination = d.number and w.due_at_us is not null and w.leased_at_us is null
+  ) as next_attempt_at_us,
+  l.attempts as last_attempts, l.last_status, l.last_answer, l.latency_us as last_latency_us
+from destinations d
+left join (
+  select destination, sum(sent_bytes) as sent_bytes, max(delivered_at_us) as last_delivered_at_us
+  from outbox group by destination
+) as t on t.destination = d.number
+left join outbox l on l.destination = d.number and l.batch = coalesce(
+  (
+    select w.batch from outbox w
+    where w.destination = d.number and w.due_at_us is not null and w.attempts > 0
+    order by w.due_at_us desc, w.batch desc limit 1
+  ),
+  (
+    select w.batch from outbox w
+    where w.destination = d.number and w.delivered_at_us is not null order by w.batch desc limit 1
+  )
+)
+where d.organization = :organization
+order by d.number
+
 -- name: newest_batch
 select coalesce(max(id), 0) from batches
 
