@@ -32,12 +32,16 @@ WITHIN_S = 20.0
 
 
 class PushedClock(SystemClock):
-    """The machine's clock, ahead by `pushed_us`."""
+    """The machine's clock. `pushed_us` more have passed; the wall clock was set forward by `set_us`, or back."""
 
     pushed_us = 0
+    set_us = 0
 
     def now_us(self) -> int:
-        return super().now_us() + self.pushed_us
+        return super().now_us() + self.pushed_us + self.set_us
+
+    def elapsed_us(self) -> int:
+        return super().elapsed_us() + self.pushed_us
 
 
 @dataclass

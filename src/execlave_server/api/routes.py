@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, sdk
+from execlave_server.api import admin, deliveries, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
@@ -35,9 +35,12 @@ ROUTES = (
     Route("POST", "/integrations/{id}/test", Access.ADMIN, admin.post_integration_test),
     Route("POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable),
     Route("POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable),
-    Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries),
+    Route("GET", "/traces/{trace:path}/deliveries", Access.ADMIN, deliveries.get_trace_deliveries),
+    Route("GET", "/deliveries", Access.ADMIN, deliveries.get_deliveries),
     Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
     Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),
+    Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill),
+    Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

@@ -21,7 +21,7 @@ from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Store, Write
 from execlave_server.store.sqlite import READERS, Durability, SqliteStore, create_database, migrate_database
 from execlave_server.vault.envelope import Vault
-from execlave_server.vault.key_encryption_key import create_key_file, default_key_file, open_key_file
+from execlave_server.vault.key_encryption_key import KeyFile, create_key_file, default_key_file, open_key_file
 
 PEPPER = "api_key_pepper"  # the secret under which API keys are hashed
 _PEPPER_BOUND_TO = "installation/apiKeyPepper"
@@ -159,6 +159,16 @@ def counted_worker(settings: Settings) -> Iterator[bool]:
         alone = _try_lock(descriptor, fcntl.LOCK_EX)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield alone
+
+
+@contextmanager
+def only_rotation(settings: Settings) -> Iterator[KeyFile]:
+    """Hold the key-encryption key as the one who replaces it. Raises DataDirError while somebody else does."""
+    _require_database(settings)
+    with _lock_file(settings.data_dir / "rotation.lock") as descriptor:
+        if not _try_lock(descriptor, fcntl.LOCK_EX):
+            raise DataDirError("Another `secrets rotate` runs on this data directory. Wait for it to end.")
+        yield open_key_file(key_file(settings))
 
 
 @contextmanager

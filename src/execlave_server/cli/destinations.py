@@ -18,6 +18,7 @@ from execlave_server.actions.issue_key import find_organization
 from execlave_server.actions.services import Services
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.api.admin import destination_view
+from execlave_server.api.times import iso
 from execlave_server.cli.options import (
     data_dir_option,
     json_option,
@@ -115,8 +116,11 @@ def destination_list(data_dir: Path | None, organization_id: str | None, *, as_j
     if as_json:
         print_json([destination_view(each) for each in found])
         return
-    rows = [[each.id, each.name, each.state, each.site, each.service, each.state_reason or ""] for each in found]
-    print_table(["ID", "NAME", "STATE", "SITE", "SERVICE", "REASON"], rows)
+    rows = [
+        [each.id, each.name, each.state, each.site, each.service, each.state_reason or "", _gap_shown(each)]
+        for each in found
+    ]
+    print_table(["ID", "NAME", "STATE", "SITE", "SERVICE", "REASON", "GAP"], rows)
 
 
 @destination.command("test")
@@ -246,6 +250,11 @@ def destination_heartbeat(
         print_json({"id": changed.id, "heartbeat": changed.heartbeat})
     else:
         click.echo(f"{changed.id}  heartbeat {'on' if changed.heartbeat else 'off'}")
+
+
+def _gap_shown(shown: Destination) -> str:
+    """When it was disabled, until somebody fills the gap."""
+    return "" if shown.gap is None else f"{iso(shown.gap[0])} to {iso(shown.gap[1]) or 'now'}"
 
 
 def _read_key(*, from_stdin: bool) -> Secret:

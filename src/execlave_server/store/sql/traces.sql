@@ -33,3 +33,31 @@ insert into labels (organization, kind, value) values (:organization, :kind, :va
 
 -- name: count_traces
 select coalesce(sum(trace_count), 0) from batches where organization = :organization
+
+-- name: newest_bucket
+select coalesce(max(bucket), -1) from traces
+
+-- name: trace_deliveries
+select t.span_id, t.occurred_at_ms, b.received_at_us, t.batch, t.id - b.first_trace as position, d.id as destination_id,
+  d.name as destination_name, x.attempts, x.settled, x.due_at_us, x.leased_at_us, x.last_status, x.last_answer,
+  x.delivered_at_us, x.latency_us, x.origin, p.id as parked_id, p.reason as parked_reason, p.status as parked_status,
+  p.answer as parked_answer
+from (
+    select id, span_id, occurred_at_ms, batch from traces
+    where bucket in (
+        with recursive looked_at (bucket) as (
+          select cast(:newest as bigint)
+          union all
+          select bucket - 1 from looked_at where bucket > :oldest
+        )
+        select bucket from looked_at
+      )
+      and trace_key = :trace_key and +organization = :organization and trace_id = :trace_id
+    order by id desc
+    limit :spans
+  ) as t
+join batches b on b.id = t.batch
+left join destinations d on d.organization = :organization
+left join outbox x on x.destination = d.number and x.batch = t.batch
+left join parked p on p.destination = x.destination and p.batch = x.batch and p.position = t.id - b.first_trace
+order by t.id desc, d.number
