@@ -15,6 +15,7 @@ from execlave_server.errors import SettingsError
 
 PREFIX = "EXECLAVE_SERVER_"
 SETTINGS_FILE = "settings.toml"  # in the data directory; the environment wins over it
+_AMOUNT_MAX = 1_000_000_000  # of days or MB: beyond anything meant, and in microseconds still a 64-bit integer
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,15 @@ class Settings:
 
     datadog_sandbox_any_host: bool = False
     """Lets the sandbox's address be beyond loopback: traces then leave this machine in clear."""
+
+    retention_days: int = 90
+    """How many days after they were received traces and decisions are kept; the server sweeps the rest. 0: for ever."""
+
+    free_space_mb_min: int = 256
+    """Below this many MB (2**20 bytes) free on the database's disk traces are refused; decisions go on. 0: never."""
+
+    reserve_mb: int = 64
+    """Size of a file that is given up when the disk is full, so that decisions can still be recorded. 0: none."""
 
     @property
     def database(self) -> Path:
@@ -148,6 +158,11 @@ _READ_TEXT: Mapping[Any, Callable[[str], Any]] = {int: int, bool: _boolean, Mapp
 def _check(settings: Settings) -> None:
     if not 0 <= settings.port <= 65_535:  # noqa: PLR2004 - TCP's own range
         raise SettingsError(f"The port {settings.port} is not between 0 and 65535.")
+    for name in ("retention_days", "free_space_mb_min", "reserve_mb"):
+        if not 0 <= getattr(settings, name) <= _AMOUNT_MAX:
+            raise SettingsError(
+                f"EXECLAVE_SERVER_{name.upper()} is {getattr(settings, name)}; it must be from 0 to {_AMOUNT_MAX:,}."
+            )
     if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
         raise SettingsError("TLS needs both EXECLAVE_SERVER_TLS_CERT_FILE and EXECLAVE_SERVER_TLS_KEY_FILE.")
     if settings.kek and not settings.kek.startswith("file:"):

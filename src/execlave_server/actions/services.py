@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.settings import Settings
@@ -22,3 +23,4 @@ class Services:
     agents: AgentRegistry
     costs: CostEstimator
     datadog: DatadogConnector
+    disk: DiskWatch

@@ -12,11 +12,13 @@ from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.services import Services
+from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.errors import DataDirError, SecretError
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
+from execlave_server.store.disk import MIB, FolderDisk, Reserve
 from execlave_server.store.protocol import Call, Store, Write
 from execlave_server.store.sqlite import READERS, Durability, SqliteStore, create_database, migrate_database
 from execlave_server.vault.envelope import Vault
@@ -24,6 +26,7 @@ from execlave_server.vault.key_encryption_key import create_key_file, default_ke
 
 PEPPER = "api_key_pepper"  # the secret under which API keys are hashed
 _PEPPER_BOUND_TO = "installation/apiKeyPepper"
+RESERVE_FILE = "execlave.reserve"
 SERVER_LOCK_WAIT_S = 15.0  # how long a new server waits for the one it replaces to finish
 SERVER_CACHE_KIB = 16_000  # the pages of the newest buckets; 64 MB cost 3 CPU seconds more per million traces
 OTHER_CACHE_KIB = 4_000  # the worker and the commands read each page once
@@ -88,6 +91,8 @@ def open_vault(settings: Settings) -> Vault:
 def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore:
     """The store of an initialised data directory. Raises DataDirError."""
     _require_database(settings)
+    reserve = open_reserve(settings)
+    reserve.release_if_full()  # opening a database writes, too
     serving, exporting = role is StoreRole.SERVER, role is StoreRole.WORKER
     return SqliteStore(
         settings.database,
@@ -96,7 +101,13 @@ def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore
         checkpoints=serving,
         cache_kib=SERVER_CACHE_KIB if serving else OTHER_CACHE_KIB,
         readers=1 if exporting else READERS,
+        make_room=reserve.release_if_full,
     )
+
+
+def open_reserve(settings: Settings) -> Reserve:
+    """The file of space in the data directory that is given up when its disk is full."""
+    return Reserve(settings.data_dir / RESERVE_FILE, settings.reserve_mb * MIB, FolderDisk(settings.data_dir))
 
 
 @asynccontextmanager
@@ -116,6 +127,7 @@ async def open_services(settings: Settings, clock: Clock, *, serving: bool = Fal
             agents=AgentRegistry(store),
             costs=CostEstimator(),
             datadog=datadog,
+            disk=DiskWatch(FolderDisk(settings.data_dir), open_reserve(settings), settings.free_space_mb_min * MIB),
         )
     finally:
         await datadog.close()
@@ -177,6 +189,7 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 def migrate_store(settings: Settings, clock: Clock) -> list[str]:
     """Bring the database up to date; the names of the migrations applied. Raises DataDirError."""
     _require_database(settings)
+    open_reserve(settings).release_if_full()
     return migrate_database(settings.database, clock)
 
 
