@@ -25,7 +25,7 @@ from execlave_server.vault.envelope import Vault
 from execlave_server.vault.key_encryption_key import create_key_file, default_key_file, open_key_file
 
 PEPPER = "api_key_pepper"  # the secret under which API keys are hashed
-_PEPPER_BOUND_TO = "installation/apiKeyPepper"
+PEPPER_BOUND_TO = "installation/apiKeyPepper"
 RESERVE_FILE = "execlave.reserve"
 SERVER_LOCK_WAIT_S = 15.0  # how long a new server waits for the one it replaces to finish
 SERVER_CACHE_KIB = 16_000  # the pages of the newest buckets; 64 MB cost 3 CPU seconds more per million traces
@@ -64,7 +64,7 @@ async def initialise(settings: Settings, clock: Clock) -> None:
         vault = open_vault(settings)
         store = open_store(settings, clock, StoreRole.COMMAND)
         try:
-            pepper = vault.seal(Secret(clock.token()), bound_to=_PEPPER_BOUND_TO)
+            pepper = vault.seal(Secret(clock.token()), bound_to=PEPPER_BOUND_TO)
             calls = [
                 Call("insert_installation", {"id": clock.uuid(), "now_us": clock.now_us()}),
                 Call("insert_secret", {"name": PEPPER, "sealed": pepper}),
@@ -81,7 +81,7 @@ async def initialise(settings: Settings, clock: Clock) -> None:
 
 def open_vault(settings: Settings) -> Vault:
     """The vault under this installation's key-encryption key. Raises DataDirError, SecretError."""
-    _require_database(settings)
+    require_database(settings)
     path = key_file(settings)
     if path.resolve().is_relative_to(settings.data_dir.resolve()) and not settings.kek:
         raise SecretError(f"The key-encryption key {path} is inside the data directory. Keep it apart.")
@@ -90,7 +90,7 @@ def open_vault(settings: Settings) -> Vault:
 
 def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore:
     """The store of an initialised data directory. Raises DataDirError."""
-    _require_database(settings)
+    require_database(settings)
     reserve = open_reserve(settings)
     reserve.release_if_full()  # opening a database writes, too
     serving, exporting = role is StoreRole.SERVER, role is StoreRole.WORKER
@@ -138,7 +138,7 @@ async def _open_pepper(store: Store, vault: Vault) -> Secret:
     rows = await store.rows("find_secret", {"name": PEPPER})
     if not rows or not isinstance(rows[0][0], bytes):
         raise DataDirError("The data directory is not fully initialised. Remove it and run `init` again.")
-    return vault.open(rows[0][0], bound_to=_PEPPER_BOUND_TO)
+    return vault.open(rows[0][0], bound_to=PEPPER_BOUND_TO)
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def only_server(settings: Settings) -> Iterator[None]:
 @contextmanager
 def counted_worker(settings: Settings) -> Iterator[bool]:
     """Hold the data directory as one of its workers; True for the only one, whom nobody's leases bind."""
-    _require_database(settings)
+    require_database(settings)
     with _lock_file(settings.data_dir / "worker.lock") as descriptor:
         alone = _try_lock(descriptor, fcntl.LOCK_EX)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -188,12 +188,13 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 def migrate_store(settings: Settings, clock: Clock) -> list[str]:
     """Bring the database up to date; the names of the migrations applied. Raises DataDirError."""
-    _require_database(settings)
+    require_database(settings)
     open_reserve(settings).release_if_full()
     return migrate_database(settings.database, clock)
 
 
-def _require_database(settings: Settings) -> None:
+def require_database(settings: Settings) -> None:
+    """Raises DataDirError where there is no initialised data directory."""
     if not settings.database.exists():
         raise DataDirError(
             f"There is no data directory at {settings.data_dir}. "
