@@ -14,7 +14,7 @@ COMMANDS = [
     *("init", "migrate", "serve", "worker", "sandbox", "demo", "org create", "org list", "key create", "key list"),
     *("key revoke", "destination add datadog", "destination list", "destination test", "destination enable"),
     *("destination disable", "deliveries status", "deliveries parked", "deliveries requeue"),
-    *("deliveries backfill", "deliveries replay", "destination rotate"),
+    *("deliveries backfill", "deliveries replay", "destination rotate", "sweep", "backup", "restore"),
 ]
 
 

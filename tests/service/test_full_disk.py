@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from harness import Answer, Installation, Platform, Sandbox, Server, running, st
 
 MIB = 1 << 20
 TMPFS_MB = 96
+AT_ONCE = 8  # requests whose writes share a commit
 FILLER_BYTES = 256 << 10
 
 
@@ -88,8 +90,8 @@ class TestNothingCanBeWritten:
         first = ingest(server, "first")
         pids = server.child("server-process"), server.child("worker")
         wait_for(lambda: sandbox.stats()["faults_applied"], "a delivery under way")
-        with unwritable(*pids):
-            during = [ingest(server, f"during-{number}") for number in range(3)]
+        with unwritable(*pids), ThreadPoolExecutor(AT_ONCE) as clients:
+            during = list(clients.map(lambda number: ingest(server, f"during-{number}"), range(10 * AT_ONCE)))
             decided, unreadable = server.agent.enforce("bot"), server.agent.post("/api/v1/policies/enforce", b"{")
             read = server.agent.get("/api/v1/agents/bot")
             delivered = len(sandbox.wait_for_logs(lambda _: True, 20))
