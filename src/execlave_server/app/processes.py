@@ -24,6 +24,7 @@ from execlave_server.app.installation import (
     open_vault,
 )
 from execlave_server.app.metrics_listener import metrics_listener
+from execlave_server.app.upkeep import upkeep
 from execlave_server.clock import SystemClock
 from execlave_server.export.lane_metrics import WorkerMetrics
 from execlave_server.export.worker import ExportWorker
@@ -46,7 +47,7 @@ def run_server(settings: Settings, listener: socket.socket, orphaned: int | None
 
 
 async def _serve(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
-    async with open_services(settings, SystemClock(), serving=True) as services:
+    async with open_services(settings, SystemClock(), serving=True) as services, upkeep(services):
         config = uvicorn.Config(
             create_api(services),
             loop="none",

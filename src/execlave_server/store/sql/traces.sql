@@ -1,5 +1,5 @@
 -- name: newest_trace
-select max(id) from traces
+select max(id) from (select max(id) as id from traces union all select max(last_trace) from sweeps) as ever
 
 -- name: insert_batch
 insert into batches (organization, first_trace, last_trace, trace_count, log_bytes, received_at_us, collectors)

@@ -46,9 +46,12 @@ class Writer:
         connection: apsw.Connection,
         statements: Mapping[str, Statement],
         clock: Clock,
+        *,
         on_commit: Callable[[int], object] | None = None,
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self._connection = connection
+        self._make_room = make_room  # frees space on a full disk; true when it did
         self._statements = statements
         self._clock = clock
         self._on_commit = on_commit  # told how many writes a commit had, on the writer's thread
@@ -128,6 +131,8 @@ class Writer:
         try:
             return self._commit_together([job.write for job in group])
         except (apsw.Error, UnavailableError) as error:
+            if isinstance(error.__cause__, apsw.FullError | apsw.IOError) and self._make_room():
+                return self._commit(group)
             if len(group) == 1 or isinstance(error.__cause__, apsw.BusyError):
                 return [error] * len(group)  # the lock is held: no single write is at fault, and each would wait again
             log.warning("store.group_commit_failed", writes=len(group), error=str(error))
