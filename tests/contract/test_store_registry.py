@@ -6,7 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from execlave_server.actions.doctor.ledger import LedgerRow
+from execlave_server.actions.doctor.queue import QueueFacts
 from execlave_server.actions.read_deliveries import DeliveryCounts
+from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.destinations import Destination, DestinationState
@@ -23,11 +26,15 @@ FOUND_AS = [
     (Destination, "all_destinations"),
     (Destination, "find_destination"),
     (Destination, "list_destinations"),
+    (DestinationStanding, "destination_standings"),
+    (LedgerRow, "ledger_page"),
     (LedgerState, "ledger_state"),
     (Organization, "find_organization"),
     (Organization, "list_organizations"),
+    (ParkedCount, "parked_by_reason"),
     (ParkedLog, "find_parked"),
     (ParkedLog, "list_parked"),
+    (QueueFacts, "queue_facts"),
 ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from execlave_server.errors import SettingsError
-from execlave_server.settings import PREFIX, SETTINGS_FILE, Settings, is_loopback, load_settings
+from execlave_server.settings import PREFIX, SETTINGS_FILE, Settings, is_loopback, load_settings, parse_address
 
 NAMES = [setting.name for setting in fields(Settings)]
 
@@ -68,6 +68,9 @@ def test_the_environment_sets_everything(load, tmp_path):
             "log_level": "debug",
             "https_proxy": "http://proxy:3128",
             "ca_file": "/ca.pem",
+            "metrics_address": "9464",
+            "worker_metrics_address": "127.0.0.1:9465",
+            "metrics_token": "0123456789abcdef",
             "datadog_intake_urls": "datadoghq.eu=https://intake.example, sandbox=http://127.0.0.1:1/a=b",
             "datadog_api_urls": "datadoghq.eu=https://api.example",
             "datadog_sandbox_url": "http://sandbox.example",
@@ -87,12 +90,47 @@ def test_the_environment_sets_everything(load, tmp_path):
         log_level="debug",
         https_proxy="http://proxy:3128",
         ca_file="/ca.pem",
+        metrics_address="9464",
+        worker_metrics_address="127.0.0.1:9465",
+        metrics_token="0123456789abcdef",
         datadog_intake_urls={"datadoghq.eu": "https://intake.example", "sandbox": "http://127.0.0.1:1/a=b"},
         datadog_api_urls={"datadoghq.eu": "https://api.example"},
         datadog_sandbox_url="http://sandbox.example",
         datadog_sandbox_any_host=True,
     )
     assert all(getattr(settings, name) != getattr(Settings(), name) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9464", ("127.0.0.1", 9464)),
+        (":9464", ("127.0.0.1", 9464)),
+        ("0.0.0.0:1", ("0.0.0.0", 1)),  # noqa: S104 - read, not bound
+        ("[::1]:9464", ("::1", 9464)),
+        ("metrics.internal:65535", ("metrics.internal", 65535)),
+    ],
+)
+def test_a_metrics_address_is_of_loopback_unless_told(text, address):
+    """A port alone is one of this machine."""
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["localhost", "127.0.0.1:", "127.0.0.1:65536", "1.5", "-1", "http://a:x", "²"])
+@pytest.mark.parametrize("name", ["metrics_address", "worker_metrics_address"])
+def test_what_is_no_address_is_refused(load, name, text):
+    """A metrics address without a port, or with one that cannot be, is an error that shows it."""
+    with pytest.raises(SettingsError, match=re.escape(repr(text))):
+        load({name: text})
+
+
+def test_a_short_metrics_token_is_refused_and_none_is_shown(load):
+    """A token that could be guessed is an error; no token is ever printed with the settings."""
+    with pytest.raises(SettingsError, match="METRICS_TOKEN") as refused:
+        load({"metrics_token": "short-one"})
+
+    assert "short-one" not in str(refused.value)
+    assert "0123456789abcdef" not in repr(load({"metrics_token": "0123456789abcdef"}))
 
 
 def test_the_file_sets_what_the_environment_does_not(load):

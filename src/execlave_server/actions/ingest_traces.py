@@ -59,11 +59,13 @@ class IngestResult(Struct, frozen=True):
 async def ingest_traces(services: Services, presented: str, items: Sequence[SentItem]) -> IngestResult:
     """Commit traces with the governance context that is true at the commit.
 
-    Raises UnauthorizedError for a key never issued or revoked, UnavailableError when they cannot be committed.
+    Raises UnauthorizedError for a key never issued or revoked, DiskLowError where the disk is nearly full,
+    UnavailableError when they cannot be committed.
     """
     if not items:
         refuse_revoked(await services.keys.identify(presented))
         return IngestResult(0, 0, [])
+    services.disk.require_room()
     for attempt in range(COMMIT_AGAIN_MAX):
         key = await services.keys.identify(presented, fresh=attempt > 0)
         refuse_revoked(key)

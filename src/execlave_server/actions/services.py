@@ -1,10 +1,12 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
+from execlave_server.metrics import ServerMetrics
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Store
 from execlave_server.vault.envelope import Vault
@@ -22,3 +24,5 @@ class Services:
     agents: AgentRegistry
     costs: CostEstimator
     datadog: DatadogConnector
+    disk: DiskWatch
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)

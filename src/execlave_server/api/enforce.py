@@ -72,7 +72,7 @@ async def _govern(services: Services, request: Request, presented: str, key: Api
         asked = await asyncio.to_thread(_read, body) if len(body) > OFF_LOOP_BYTES else _read(body)
     except (BadSignatureError, PayloadTooLargeError, _UnreadableError) as error:
         return await _refuse(services, key, body, error)
-    return _answer(await enforce_policy(services, presented, asked))
+    return _answer(services, await enforce_policy(services, presented, asked))
 
 
 class _UnreadableError(ExeclaveServerError):
@@ -108,10 +108,11 @@ async def _refuse(services: Services, key: ApiKey, body: bytes, error: ExeclaveS
     except UnavailableError:
         log.exception("enforce.refusal_not_recorded")  # refusing is the safe answer, recorded or not
         return answer({"allowed": False, "violations": [violation]}, 403)
-    return _answer(decision)
+    return _answer(services, decision)
 
 
-def _answer(decision: Decision) -> Response:
+def _answer(services: Services, decision: Decision) -> Response:
+    services.metrics.decided(decision.outcome)
     if decision.outcome is Outcome.ALLOWED:
         return answer({"allowed": True, "decisionId": decision.id})
     return answer({"allowed": False, "violations": decision.violations, "decisionId": decision.id}, 403)

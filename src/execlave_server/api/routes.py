@@ -9,11 +9,13 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, sdk
+from execlave_server.api import admin, deliveries, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
+from execlave_server.api.metrics import answer_metrics
 from execlave_server.errors import NotFoundError, UnavailableError
+from execlave_server.model.secret import Secret
 
 ENFORCE_PATH = "/policies/enforce"  # answers by rules of its own, see `api.enforce`
 
@@ -33,9 +35,12 @@ ROUTES = (
     Route("POST", "/integrations/{id}/test", Access.ADMIN, admin.post_integration_test),
     Route("POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable),
     Route("POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable),
-    Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries),
+    Route("GET", "/traces/{trace:path}/deliveries", Access.ADMIN, deliveries.get_trace_deliveries),
+    Route("GET", "/deliveries", Access.ADMIN, deliveries.get_deliveries),
     Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
     Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),
+    Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill),
+    Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`
@@ -45,21 +50,36 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def create_api(services: Services) -> Starlette:
     """The application: every route under both prefixes, no redirects (they would turn a POST into a GET)."""
+    elapsed_us = services.clock.elapsed_us
+    enforce_meter = services.metrics.route("POST", ENFORCE_PATH)
+    token = Secret(services.settings.metrics_token)
 
     def endpoint(route: Route) -> Endpoint:
+        meter = services.metrics.route(route.method, route.path)
+
         async def answer_route(request: Request) -> Response:
-            return await answer_exchange(services, route, request)
+            started_us = elapsed_us()
+            response = await answer_exchange(services, route, request)
+            meter.answered(response.status_code, elapsed_us() - started_us)
+            return response
 
         return answer_route
 
     async def enforce(request: Request) -> Response:
-        return await answer_enforce(services, request)
+        started_us = elapsed_us()
+        response = await answer_enforce(services, request)
+        enforce_meter.answered(response.status_code, elapsed_us() - started_us)
+        return response
 
     async def ready(_request: Request) -> Response:
         return await _answer_ready(services)
 
+    async def metrics(request: Request) -> Response:
+        return await answer_metrics(services, token, request)
+
     routes = [StarletteRoute(route.path, endpoint(route), methods=[route.method]) for route in UNPREFIXED]
     routes.append(StarletteRoute("/ready", ready, methods=["GET"]))
+    routes.append(StarletteRoute("/metrics", metrics, methods=["GET"]))
     for prefix in PREFIXES:
         routes.append(StarletteRoute(prefix + ENFORCE_PATH, enforce, methods=["POST"]))
         routes += [StarletteRoute(prefix + route.path, endpoint(route), methods=[route.method]) for route in ROUTES]

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
 from pathlib import Path
@@ -12,18 +12,22 @@ from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.services import Services
+from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.errors import DataDirError, SecretError
+from execlave_server.metrics import ServerMetrics
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
+from execlave_server.store.disk import MIB, FolderDisk, Reserve
 from execlave_server.store.protocol import Call, Store, Write
 from execlave_server.store.sqlite import READERS, Durability, SqliteStore, create_database, migrate_database
 from execlave_server.vault.envelope import Vault
-from execlave_server.vault.key_encryption_key import create_key_file, default_key_file, open_key_file
+from execlave_server.vault.key_encryption_key import KeyFile, create_key_file, default_key_file, open_key_file
 
 PEPPER = "api_key_pepper"  # the secret under which API keys are hashed
-_PEPPER_BOUND_TO = "installation/apiKeyPepper"
+PEPPER_BOUND_TO = "installation/apiKeyPepper"
+RESERVE_FILE = "execlave.reserve"
 SERVER_LOCK_WAIT_S = 15.0  # how long a new server waits for the one it replaces to finish
 SERVER_CACHE_KIB = 16_000  # the pages of the newest buckets; 64 MB cost 3 CPU seconds more per million traces
 OTHER_CACHE_KIB = 4_000  # the worker and the commands read each page once
@@ -61,7 +65,7 @@ async def initialise(settings: Settings, clock: Clock) -> None:
         vault = open_vault(settings)
         store = open_store(settings, clock, StoreRole.COMMAND)
         try:
-            pepper = vault.seal(Secret(clock.token()), bound_to=_PEPPER_BOUND_TO)
+            pepper = vault.seal(Secret(clock.token()), bound_to=PEPPER_BOUND_TO)
             calls = [
                 Call("insert_installation", {"id": clock.uuid(), "now_us": clock.now_us()}),
                 Call("insert_secret", {"name": PEPPER, "sealed": pepper}),
@@ -78,16 +82,20 @@ async def initialise(settings: Settings, clock: Clock) -> None:
 
 def open_vault(settings: Settings) -> Vault:
     """The vault under this installation's key-encryption key. Raises DataDirError, SecretError."""
-    _require_database(settings)
+    require_database(settings)
     path = key_file(settings)
     if path.resolve().is_relative_to(settings.data_dir.resolve()) and not settings.kek:
         raise SecretError(f"The key-encryption key {path} is inside the data directory. Keep it apart.")
     return Vault(open_key_file(path))
 
 
-def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore:
+def open_store(
+    settings: Settings, clock: Clock, role: StoreRole, *, on_commit: Callable[[int], object] | None = None
+) -> SqliteStore:
     """The store of an initialised data directory. Raises DataDirError."""
-    _require_database(settings)
+    require_database(settings)
+    reserve = open_reserve(settings)
+    reserve.release_if_full()  # opening a database writes, too
     serving, exporting = role is StoreRole.SERVER, role is StoreRole.WORKER
     return SqliteStore(
         settings.database,
@@ -96,14 +104,23 @@ def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore
         checkpoints=serving,
         cache_kib=SERVER_CACHE_KIB if serving else OTHER_CACHE_KIB,
         readers=1 if exporting else READERS,
+        on_commit=on_commit,
+        make_room=reserve.release_if_full,
     )
+
+
+def open_reserve(settings: Settings) -> Reserve:
+    """The file of space in the data directory that is given up when its disk is full."""
+    return Reserve(settings.data_dir / RESERVE_FILE, settings.reserve_mb * MIB, FolderDisk(settings.data_dir))
 
 
 @asynccontextmanager
 async def open_services(settings: Settings, clock: Clock, *, serving: bool = False) -> AsyncIterator[Services]:
     """The services of one process, closed at the end."""
     vault = open_vault(settings)
-    store = open_store(settings, clock, StoreRole.SERVER if serving else StoreRole.COMMAND)
+    metrics = ServerMetrics()
+    role = StoreRole.SERVER if serving else StoreRole.COMMAND
+    store = open_store(settings, clock, role, on_commit=metrics.committed)
     datadog = DatadogConnector(settings)
     try:
         pepper = await _open_pepper(store, vault)
@@ -116,6 +133,8 @@ async def open_services(settings: Settings, clock: Clock, *, serving: bool = Fal
             agents=AgentRegistry(store),
             costs=CostEstimator(),
             datadog=datadog,
+            metrics=metrics,
+            disk=DiskWatch(FolderDisk(settings.data_dir), open_reserve(settings), settings.free_space_mb_min * MIB),
         )
     finally:
         await datadog.close()
@@ -126,7 +145,7 @@ async def _open_pepper(store: Store, vault: Vault) -> Secret:
     rows = await store.rows("find_secret", {"name": PEPPER})
     if not rows or not isinstance(rows[0][0], bytes):
         raise DataDirError("The data directory is not fully initialised. Remove it and run `init` again.")
-    return vault.open(rows[0][0], bound_to=_PEPPER_BOUND_TO)
+    return vault.open(rows[0][0], bound_to=PEPPER_BOUND_TO)
 
 
 @contextmanager
@@ -147,11 +166,21 @@ def only_server(settings: Settings) -> Iterator[None]:
 @contextmanager
 def counted_worker(settings: Settings) -> Iterator[bool]:
     """Hold the data directory as one of its workers; True for the only one, whom nobody's leases bind."""
-    _require_database(settings)
+    require_database(settings)
     with _lock_file(settings.data_dir / "worker.lock") as descriptor:
         alone = _try_lock(descriptor, fcntl.LOCK_EX)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield alone
+
+
+@contextmanager
+def only_rotation(settings: Settings) -> Iterator[KeyFile]:
+    """Hold the key-encryption key as the one who replaces it. Raises DataDirError while somebody else does."""
+    require_database(settings)
+    with _lock_file(settings.data_dir / "rotation.lock") as descriptor:
+        if not _try_lock(descriptor, fcntl.LOCK_EX):
+            raise DataDirError("Another `secrets rotate` runs on this data directory. Wait for it to end.")
+        yield open_key_file(key_file(settings))
 
 
 @contextmanager
@@ -176,11 +205,13 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 def migrate_store(settings: Settings, clock: Clock) -> list[str]:
     """Bring the database up to date; the names of the migrations applied. Raises DataDirError."""
-    _require_database(settings)
+    require_database(settings)
+    open_reserve(settings).release_if_full()
     return migrate_database(settings.database, clock)
 
 
-def _require_database(settings: Settings) -> None:
+def require_database(settings: Settings) -> None:
+    """Raises DataDirError where there is no initialised data directory."""
     if not settings.database.exists():
         raise DataDirError(
             f"There is no data directory at {settings.data_dir}. "

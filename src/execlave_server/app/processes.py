@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.api.routes import create_api
 from execlave_server.app.installation import (
     StoreRole,
@@ -22,13 +23,18 @@ from execlave_server.app.installation import (
     open_store,
     open_vault,
 )
+from execlave_server.app.metrics_listener import metrics_listener
+from execlave_server.app.upkeep import upkeep
 from execlave_server.clock import SystemClock
+from execlave_server.export.lane_metrics import WorkerMetrics
 from execlave_server.export.worker import ExportWorker
+from execlave_server.metrics import render
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Write
 
 FINISH_WITHIN_S = 5  # requests under way when the server is told to stop
 GC_THRESHOLDS = (50_000, 20, 50)  # with the defaults a batch of traces set off dozens of collections
+WORKER_NICENESS = 10  # where cores are short, a backlog waits for decisions and not the other way round
 ORPHAN_EXIT_S = 8.0  # a process whose parent died is gone by then, whatever it does
 
 log = structlog.get_logger()
@@ -41,7 +47,7 @@ def run_server(settings: Settings, listener: socket.socket, orphaned: int | None
 
 
 async def _serve(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
-    async with open_services(settings, SystemClock(), serving=True) as services:
+    async with open_services(settings, SystemClock(), serving=True) as services, upkeep(services):
         config = uvicorn.Config(
             create_api(services),
             loop="none",
@@ -67,11 +73,13 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
             signal.signal(number, lambda *_: None)  # uvicorn raises what it caught once more when it is done
         watch_parent(orphaned, stop)
         log.info("server.ready", address=_address(listener))
-        await server.serve(sockets=[listener])
+        async with metrics_listener(settings.metrics_address, lambda: read_metrics(services)):
+            await server.serve(sockets=[listener])
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:
     """Export until told to stop, or until the parent is gone."""
+    os.nice(WORKER_NICENESS)
     with counted_worker(settings) as alone:
         _run(_export(settings, orphaned, alone=alone))
 
@@ -89,7 +97,13 @@ async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> N
         if alone:
             await store.commit(Write(calls=[Call("release_every_lease", {"now_us": clock.now_us()})]))
         log.info("worker.ready")
-        await ExportWorker(store, vault, clock, settings).run(stopping)
+        metrics = WorkerMetrics()
+
+        async def scrape() -> bytes:
+            return render(metrics.registry)
+
+        async with metrics_listener(settings.worker_metrics_address, scrape):
+            await ExportWorker(store, vault, clock, settings, metrics).run(stopping)
     finally:
         await store.close()
 
