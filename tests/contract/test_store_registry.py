@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from execlave_server.actions.read_deliveries import DeliveryCounts
+from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
+from execlave_server.actions.read_trace_deliveries import TraceDeliveryRow
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.actions.rotate_secrets import SealedSecret
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
@@ -20,6 +22,7 @@ FOUND_AS = [
     (ApiKey, "find_api_key"),
     (ApiKey, "list_api_keys"),
     (DeliveryCounts, "delivery_counts"),
+    (DeliveryStanding, "delivery_standing"),
     (Destination, "all_destinations"),
     (Destination, "find_destination"),
     (Destination, "list_destinations"),
@@ -28,6 +31,8 @@ FOUND_AS = [
     (Organization, "list_organizations"),
     (ParkedLog, "find_parked"),
     (ParkedLog, "list_parked"),
+    (SealedSecret, "list_sealed"),
+    (TraceDeliveryRow, "trace_deliveries"),
 ]
 
 
