@@ -18,7 +18,7 @@ from execlave_server.actions.sweep import (
     plan_steps,
 )
 from execlave_server.model.traces import TraceOutcome
-from execlave_server.store.protocol import Call, Write, integer
+from execlave_server.store.protocol import Call, NewDecision, Write, integer
 
 DONE = {"settled": None, "late": 0, "sent_bytes": 9, "latency_us": 1, "answer": None, "status": 202, "now_us": 1}
 ROWS_LEFT = """
@@ -126,22 +126,30 @@ class TestWhatGoes:
     async def test_decisions_go_by_their_own_time(self, store, clock, acme, sweep, read):
         """Decisions past the limit go, however many steps that takes, and are counted on the record."""
         many = DECISIONS_PER_STEP + 1
-        await store.commit(Write(calls=[decision(acme, f"dec_{number}", clock.now_us()) for number in range(many)]))
+        for number in range(many):
+            await store.commit(Write(decision=decision(acme, f"dec_{number}", clock.now_us())))
         clock.advance(seconds=1)
-        await store.commit(Write(calls=[decision(acme, "dec_young", clock.now_us())]))
+        await store.commit(Write(decision=decision(acme, "dec_young", clock.now_us())))
         swept = await sweep()
 
         assert swept.decisions == many
         assert await read("select id from decisions") == [("dec_young",)]
-        assert await read("select batches, traces, decisions from sweeps") == [(0, 0, many)]
+        assert await read("select batches, traces, decisions from sweeps where decisions > 0") == [(0, 0, many)]
 
 
-def decision(tenant, decision_id: str, decided_at_us: int) -> Call:
+def decision(tenant, decision_id: str, decided_at_us: int) -> NewDecision:
     """The record of a decision."""
-    nothing = dict.fromkeys(("agent", "agent_reference", "environment", "trace_id"))
-    said = {"outcome": "allowed", "violations": "[]", "action_digest": "d", "latency_us": 1, "api_key": "key_1"}
+    nothing = dict.fromkeys(("agent", "agent_reference", "environment", "trace_id", "approval", "client", "salt"))
+    said = {
+        "outcome": "allowed",
+        "violations": "[]",
+        "action_digest": "d",
+        "latency_us": 1,
+        "api_key": "key_1",
+        "policies": "[]",
+    }
     mine = {"id": decision_id, "organization": tenant.number, "decided_at_us": decided_at_us}
-    return Call("insert_decision", {**nothing, **said, **mine})
+    return NewDecision(tenant.number, {**nothing, **said, **mine}, bytes(32))
 
 
 class TestWhatIsLeft:
@@ -208,7 +216,9 @@ class TestWhatIsLeft:
                 found = await store.find(row_type, statement, parameters)
                 if statement == "expired_batches" and found:
                     span = {"after": 0, "last": 1, "from_us": 0, "to_us": clock.now_us(), "now_us": clock.now_us()}
-                    await store.commit(Write(calls=[Call("replay_batches", span | {"destination": destination})]))
+                    await store.commit(
+                        Write(calls=[Call("replay_batches", span | {"destination": destination, "replay": "rpl_1"})])
+                    )
                 return found
 
         swept = await Sweep(Replaying(), clock, Wanted(clock.now_us())).run()
@@ -231,7 +241,7 @@ async def state_change(tenant, number: int, state: str) -> Call:
     (row,) = (row for row in rows if row[1] == number)
     connection = {"site": "datadoghq.eu", "sealed_key": b"sealed", "key_hint": "abcd", "tested_at_us": 2}
     candidate = dict.fromkeys(("candidate_site", "candidate_sealed_key", "candidate_key_hint", "state_reason"))
-    named = {"id": row[0], "organization": tenant.number, "name": row[4], "service": "s", "ddtags": ""}
+    named = {"id": row[0], "organization": tenant.number, "name": row[4], "service": "s", "ddtags": "", "heartbeat": 1}
     return Call("update_destination", {**named, **connection, **candidate, "state": state, "now_us": 3})
 
 

@@ -28,14 +28,14 @@ async def create_policy(services: Services, organization: int, actor: str, body:
     return await get_policy(services.store, organization, policy.id)
 
 
-async def change_policy(
-    services: Services, organization: int, actor: str, policy_id: str, body: bytes
-) -> StoredPolicy:
+async def change_policy(services: Services, organization: int, actor: str, policy_id: str, body: bytes) -> StoredPolicy:
     """The policy's next version; `body` is the whole of it. Raises NotFoundError, and as `create_policy`."""
     stored = await get_policy(services.store, organization, policy_id)
     policy = parse_policy(body, policy_id, stored.version + 1)
     verify_policy(policy)
-    write = _change(services, organization, actor, policy, "changed", _call("change_policy", organization, policy))
+    write = _change(
+        services, organization, actor, policy, change="changed", call=_call("change_policy", organization, policy)
+    )
     await _commit(services, _resting_on(write, organization, stored), policy.name)
     return await get_policy(services.store, organization, policy_id)
 
@@ -54,13 +54,17 @@ def new_policy_id(services: Services) -> str:
 
 def creation(services: Services, organization: int, actor: str, policy: Policy) -> Write:
     """What brings a policy into force."""
-    return _change(services, organization, actor, policy, "created", _call("insert_policy", organization, policy))
+    return _change(
+        services, organization, actor, policy, change="created", call=_call("insert_policy", organization, policy)
+    )
 
 
 def deletion(services: Services, organization: int, actor: str, stored: StoredPolicy) -> Write:
     """What takes a policy out of force."""
     policy = msgspec.structs.replace(stored.policy, version=stored.version + 1)
-    return _change(services, organization, actor, policy, "deleted", _call("delete_policy", organization, policy))
+    return _change(
+        services, organization, actor, policy, change="deleted", call=_call("delete_policy", organization, policy)
+    )
 
 
 def body_of(policy: Policy) -> str:
@@ -72,10 +76,12 @@ def body_of(policy: Policy) -> str:
 
 def _call(statement: str, organization: int, policy: Policy) -> Call:
     row: Parameters = {"organization": organization, "id": policy.id, "version": policy.version}
-    return Call(statement, row if statement == "delete_policy" else {**row, "name": policy.name, "body": body_of(policy)})
+    return Call(
+        statement, row if statement == "delete_policy" else {**row, "name": policy.name, "body": body_of(policy)}
+    )
 
 
-def _change(services: Services, organization: int, actor: str, policy: Policy, change: str, call: Call) -> Write:
+def _change(services: Services, organization: int, actor: str, policy: Policy, *, change: str, call: Call) -> Write:
     now_us, body = services.clock.now_us(), body_of(policy)
     version: Parameters = {
         "id": policy.id,
@@ -114,7 +120,9 @@ async def _commit(services: Services, write: Write, name: str) -> None:
     holders = await services.store.rows("policy_named", in_use)
     if changed.statement != "delete_policy" and any(row[0] != changed.parameters["id"] for row in holders):
         raise ConflictError(f"There is a policy named {name!r} already. Choose another name, or change that one.")
-    taken = None if changed.statement == "delete_policy" else Check("policy_named", in_use, holders[0] if holders else None)
+    taken = (
+        None if changed.statement == "delete_policy" else Check("policy_named", in_use, holders[0] if holders else None)
+    )
     try:
         await services.store.commit(
             Write(checks=[*write.checks, *([taken] if taken else [])], calls=write.calls, events=write.events)

@@ -22,7 +22,7 @@ _WINDOW_US = {Window.MINUTE: 60_000_000, Window.HOUR: 3_600_000_000, Window.DAY:
 
 
 class Reservation(Struct, frozen=True):
-    """What a decision set aside. `meters` is the JSON list of those that hold it; `amount` in billionths of a dollar."""
+    """What a decision set aside, in billionths of a US dollar. `meters` is the JSON list of those that hold it."""
 
     id: str
     organization: int
@@ -79,19 +79,9 @@ def charge(organization: int, meter: Meter, *, used: int = 0, reserved: int = 0,
     return Call("charge_meter", row)
 
 
-def reserve(
-    organization: int, decision_id: str, agent: str, trace_id: str | None, meters: Sequence[Meter], amount: int, now_us: int
-) -> Call:
+def reserve(kept: Reservation, now_us: int) -> Call:
     """Remember what a decision reserved, and where."""
-    row: Parameters = {
-        "id": decision_id,
-        "organization": organization,
-        "agent": agent,
-        "trace_id": trace_id,
-        "amount": amount,
-        "meters": msgspec.json.encode([meter.name for meter in meters]).decode(),
-        "lapses_at_us": now_us + RESERVATION_US,
-    }
+    row: Parameters = {**msgspec.structs.asdict(kept), "lapses_at_us": now_us + RESERVATION_US}
     return Call("insert_reservation", row)
 
 

@@ -46,7 +46,7 @@ class SpanDelivery(Struct, frozen=True):
     parked_answer: str | None
 
 
-class _Row(Struct, frozen=True):
+class TraceDeliveryRow(Struct, frozen=True):
     """As the store has it. `settled` has one bit for each log of the batch; `position` is the log's."""
 
     span_id: str
@@ -85,14 +85,16 @@ async def read_trace_deliveries(
         "trace_key": identify(organization_id, trace_id, "").trace_key,
         "spans": SPANS_MAX,
     }
-    found: list[_Row] = []
+    found: list[TraceDeliveryRow] = []
     for look in range(LOOKS_MAX if len(trace_id) <= ID_CHARS_MAX else 0):
         high = newest - look * BUCKETS_PER_LOOK
         if high < 0:
             break
         had_some = bool(found)
         found += await services.store.find(
-            _Row, "trace_deliveries", {**wanted, "newest": high, "oldest": max(high - BUCKETS_PER_LOOK + 1, 0)}
+            TraceDeliveryRow,
+            "trace_deliveries",
+            {**wanted, "newest": high, "oldest": max(high - BUCKETS_PER_LOOK + 1, 0)},
         )
         if had_some or len({(row.batch, row.position) for row in found}) >= SPANS_MAX:
             break  # spans lie close together: one look behind the first find has the rest
@@ -101,7 +103,7 @@ async def read_trace_deliveries(
     return [_delivery(row) for row in found]
 
 
-def _delivery(row: _Row) -> SpanDelivery:
+def _delivery(row: TraceDeliveryRow) -> SpanDelivery:
     state = _state(row)
     waits = state is DeliveryState.WAITING
     return SpanDelivery(
@@ -126,7 +128,7 @@ def _delivery(row: _Row) -> SpanDelivery:
     )
 
 
-def _state(row: _Row) -> DeliveryState | None:
+def _state(row: TraceDeliveryRow) -> DeliveryState | None:
     """A batch that is not due any more is settled as a whole."""
     if row.destination_id is None:
         return None

@@ -40,7 +40,9 @@ class Rotation(Struct, frozen=True):
     removed_keys: int
 
 
-class _Sealed(Struct, frozen=True):
+class SealedSecret(Struct, frozen=True):
+    """A sealed secret and where it is kept: `kind` is secret, destination or candidate."""
+
     kind: str
     id: str
     sealed: bytes
@@ -62,7 +64,7 @@ async def rotate_secrets(services: Services, key_file: KeyFile, *, keep_old: boo
     report(RotationStep.KEY_ADDED, 1, 1)
     await _retire(services, key_file.keyset.old_ids)
     report(RotationStep.OLD_RETIRED, 1, 1)
-    rewrapped, unreadable = 0, set[_Sealed]()
+    rewrapped, unreadable = 0, set[SealedSecret]()
     while left := [each for each in await _wrapped_otherwise(store, key_file) if each not in unreadable]:
         for start in range(0, len(left), SECRETS_PER_COMMIT):
             calls, failed = _rewrap(vault, left[start : start + SECRETS_PER_COMMIT])
@@ -83,10 +85,10 @@ def sealed_in_time(sealed: bytes) -> Check:
     return Check("key_is_retired", {"key_id": key_id_of(sealed)}, None)
 
 
-async def _wrapped_otherwise(store: Store, key_file: KeyFile) -> list[_Sealed]:
+async def _wrapped_otherwise(store: Store, key_file: KeyFile) -> list[SealedSecret]:
     """The sealed secrets that are not under the primary key."""
     primary = key_file.keyset.primary_key_id
-    return [each for each in await store.find(_Sealed, "list_sealed") if key_id_of(each.sealed) != primary]
+    return [each for each in await store.find(SealedSecret, "list_sealed") if key_id_of(each.sealed) != primary]
 
 
 async def _retire(services: Services, key_ids: Sequence[int]) -> None:
@@ -95,10 +97,10 @@ async def _retire(services: Services, key_ids: Sequence[int]) -> None:
     await services.store.commit(Write(calls=calls))
 
 
-def _rewrap(vault: Vault, some: Sequence[_Sealed]) -> tuple[list[Call], set[_Sealed]]:
+def _rewrap(vault: Vault, some: Sequence[SealedSecret]) -> tuple[list[Call], set[SealedSecret]]:
     """The statements that store these secrets wrapped anew, and those that cannot be."""
     calls: list[Call] = []
-    failed: set[_Sealed] = set()
+    failed: set[SealedSecret] = set()
     for each in some:
         try:
             changed: Parameters = {"id": each.id, "sealed": each.sealed, "rewrapped": vault.rewrap(each.sealed)}

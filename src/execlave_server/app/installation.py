@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum, auto
 from pathlib import Path
 
@@ -76,7 +76,8 @@ async def initialise(settings: Settings, clock: Clock) -> None:
     except BaseException:
         key_file(settings).unlink(missing_ok=True)  # nothing is sealed under it yet, and nothing is in the database
         for suffix in ("", "-wal", "-shm"):
-            settings.database.with_name(settings.database.name + suffix).unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed must not hide why this failed
+                settings.database.with_name(settings.database.name + suffix).unlink(missing_ok=True)
         raise
 
 

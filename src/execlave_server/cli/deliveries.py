@@ -139,7 +139,7 @@ def deliveries_of(trace_id: str, data_dir: Path | None, organization_id: str | N
             each.destination_name or "",
             each.state or "no destination",
             str(each.attempts),
-            str(each.last_status or ""),
+            str(each.parked_status or each.last_status or ""),
             iso(each.delivered_at_us) or "",
             each.origin or "",
             each.parked_reason or "",

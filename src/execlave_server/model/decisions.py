@@ -16,7 +16,7 @@ class Outcome(StrEnum):
 
 
 class Violation(Struct, frozen=True, rename="camel"):
-    """Why an action may not run whatever the policies say, in the SDK's shape. `message` never quotes the action's input."""
+    """Why an action may not run whatever the policies say, in the SDK's shape. `message` quotes nothing of the action."""
 
     policy_id: str
     policy_name: str

@@ -108,7 +108,7 @@ select d.id, d.name, d.state, d.state_reason, coalesce(t.sent_bytes, 0) as sent_
   l.attempts as last_attempts, l.last_status, l.last_answer, l.latency_us as last_latency_us
 from destinations d
 left join (
-  select destination, sum(sent_bytes) as sent_bytes, max(delivered_at_us) as last_delivered_at_us
+  select destination, cast(sum(sent_bytes) as bigint) as sent_bytes, max(delivered_at_us) as last_delivered_at_us
   from outbox group by destination
 ) as t on t.destination = d.number
 left join outbox l on l.destination = d.number and l.batch = coalesce(

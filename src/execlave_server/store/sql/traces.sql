@@ -5,7 +5,7 @@ values (:organization, :first_trace, :last_trace, :trace_count, :decision_count,
   coalesce((
     select ',' || string_agg(cast(number as text), ',') || ','
     from destinations
-    where organization = :organization and state in ('enabled', 'held') and :trace_count > 0
+    where organization = :organization and state in ('enabled', 'held') and cast(:trace_count as bigint) > 0
   ), ''))
 returning id
 

@@ -15,7 +15,8 @@ import apsw
 from msgspec import Struct
 
 from execlave_server.errors import BackupError
-from execlave_server.store.sqlite.connection import Durability, connect
+from execlave_server.store.protocol import Durability
+from execlave_server.store.sqlite.connection import connect
 from execlave_server.store.sqlite.migrate import load_migrations, schema_version
 
 PAGES_PER_STEP = 1_024  # 4 MB: some milliseconds, after which the progress is told
