@@ -3,7 +3,7 @@
 A decision reserves its estimated cost. The trace's cost replaces the reservation; one that no trace claims lapses.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
@@ -22,6 +23,7 @@ class Services:
     vault: Vault
     keys: KeyRing
     agents: AgentRegistry
+    policies: PolicyBook
     costs: CostEstimator
     datadog: DatadogConnector
     disk: DiskWatch

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, deliveries, sdk
+from execlave_server.api import admin, deliveries, policies, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
@@ -28,6 +28,12 @@ ROUTES = (
     Route("PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent),
     Route("GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent),  # after those that end in more
     Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, SDK_BODY_BYTES_MAX),
+    Route("GET", "/policies", Access.ADMIN, policies.get_policies),
+    Route("POST", "/policies", Access.ADMIN, policies.post_policy),
+    Route("GET", "/policies/{id}", Access.ADMIN, policies.get_one_policy),
+    Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy),
+    Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy),
+    Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions),
     Route("GET", "/integrations", Access.ADMIN, admin.get_integrations),
     Route("POST", "/integrations", Access.ADMIN, admin.post_integration),
     Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration),

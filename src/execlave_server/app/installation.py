@@ -11,6 +11,7 @@ from pathlib import Path
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.services import Services
 from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
@@ -132,6 +133,7 @@ async def open_services(settings: Settings, clock: Clock, *, serving: bool = Fal
             vault=vault,
             keys=KeyRing(store, pepper, clock),
             agents=AgentRegistry(store),
+            policies=PolicyBook(store),
             costs=CostEstimator(),
             datadog=datadog,
             metrics=metrics,

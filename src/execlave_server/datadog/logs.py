@@ -32,6 +32,13 @@ class ExeclaveFields(Struct, omit_defaults=True):
     parent_span_id: str | None = None
     unregistered: bool = False
     cost_source: str | None = None
+    reported_status: TraceStatus | None = None
+    decision_id: str | None = None
+    enforcement_mode: str | None = None
+    policy_ids: tuple[str, ...] | None = None
+    policy_types: tuple[str, ...] | None = None
+    rule_ids: tuple[str, ...] | None = None
+    severity: str | None = None
     tags: list[str] | None = None
     truncated_fields: list[str] | None = None
 
@@ -72,6 +79,22 @@ class Cost(Struct, frozen=True):
     source: str
 
 
+POLICIES_NAMED_MAX = 20  # of those that objected, the strictest
+
+
+class Governed(Struct, frozen=True):
+    """What governance made of a trace: its status where that is not the reported one, and who objected."""
+
+    status: TraceStatus | None = None
+    decision_id: str | None = None
+    enforcement_mode: str | None = None
+    severity: str | None = None
+    policy_ids: tuple[str, ...] = ()
+    policy_types: tuple[str, ...] = ()
+    rule_ids: tuple[str, ...] = ()
+
+
+UNGOVERNED = Governed()
 _encode = msgspec.json.Encoder().encode
 _IDENTITY = frozenset({"trace_id", "organization_id", "span_id", "delivery_key"})  # what a log is found again by
 
@@ -84,6 +107,7 @@ def log_middle(
     delivery_key: str,
     agent: Agent | None,
     cost: Cost | None,
+    governed: Governed = UNGOVERNED,
     bytes_max: int = LOG_BYTES_MAX - FRAME_BYTES_MAX,
 ) -> bytes:
     """The log's middle: a JSON object without its outer braces, its last member `execlave` left open.
@@ -91,18 +115,25 @@ def log_middle(
     `frame_log` closes it. Input, output and metadata are not among its sources. Every limit that Datadog enforces
     without a word is kept here, and `execlave.truncated_fields` names what was cut for it.
     """
-    span_type = item.given_span_type
+    status, span_type = governed.status or item.status, item.given_span_type
     named = _mask(item.given_span_name)
     span_name = named.text or None
     cut = ["span_name"] if named.cut else []
     execlave = ExeclaveFields(
-        status=item.status,
+        status=status,
         trace_id=item.trace_id,
         span_id=span_id,
         delivery_key=delivery_key,
         parent_span_id=item.given_parent_span_id,
         unregistered=agent is None,
         cost_source=cost.source if cost else None,
+        reported_status=item.status if status is not item.status else None,
+        decision_id=governed.decision_id,
+        enforcement_mode=governed.enforcement_mode,
+        policy_ids=governed.policy_ids[:POLICIES_NAMED_MAX] or None,
+        policy_types=governed.policy_types[:POLICIES_NAMED_MAX] or None,
+        rule_ids=governed.rule_ids[:POLICIES_NAMED_MAX] or None,
+        severity=governed.severity,
         tags=_tags(item.tags, cut) if item.tags else None,
     )
     log = LogMiddle(
@@ -111,7 +142,7 @@ def log_middle(
         parent_trace_id=item.parent_trace_id,
         organization_id=organization_id,
         agent_id=item.agent_id or None,
-        status=item.status,
+        status=status,
         model=item.model_name,
         prompt_tokens=item.prompt_tokens,
         completion_tokens=item.completion_tokens,

@@ -16,7 +16,7 @@ class Outcome(StrEnum):
 
 
 class Violation(Struct, frozen=True, rename="camel"):
-    """Why an action may not run whatever the policies say, in the SDK's shape. `message` quotes nothing of the action."""
+    """Why an action may not run whatever the policies say, in the SDK's shape. `message` quotes nothing of it."""
 
     policy_id: str
     policy_name: str

@@ -47,3 +47,17 @@ def refuse_request(code: str, message: str) -> Violation:
         message=message,
         remediation="Correct the request; it was not judged.",
     )
+
+
+def refuse_uncommitted() -> Violation:
+    """A decision that cannot be recorded stops the action where a policy fails closed."""
+    return Violation(
+        policy_id="unavailable",
+        policy_name="Enforcement",
+        policy_type="unavailable",
+        rule_id="uncommitted",
+        message="The decision could not be recorded, and a policy is set to fail closed",
+        severity="high",
+        remediation="Try again when the server can commit.",
+        retryable=True,
+    )
