@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,6 +24,7 @@ FULL_S = (0.5, 3.0)
 KILLED_WHILE_FULL = 0.4  # the share of full disks in whose middle the process is killed
 # No file grows past this while the disk is full: either the write-ahead log alone, or the process's own logs as well.
 FULL_AT_BYTES = (1 << 20, 0)
+BALLAST_BYTES = 1 << 20  # at a time
 ORPHANS_GONE_S = 8.0  # the children of a killed parent finish what they do; what has not ended by then is cut off
 ANSWERED_S = 5.0  # the longest the sandbox takes for an answer that comes at all
 CLOCK_OFF_S = 7_200.0  # at most, either way: Datadog still takes a log that is so far from the present
@@ -177,7 +179,25 @@ class Killer:
             extra.stop()
 
     def _fill_disk(self, pid: int) -> None:
-        """No write past a mark succeeds for a while; the process may be killed meanwhile."""
+        """Nothing more can be written for a while, by anybody on a disk of its own, else by this process alone."""
+        data_dir = self._engine.installation.data_dir
+        if data_dir.is_mount():
+            self._fill_for_all(data_dir / "ballast", pid)
+        else:
+            self._fill_for_one(pid)
+
+    def _fill_for_all(self, ballast: Path, pid: int) -> None:
+        try:
+            with ballast.open("wb", buffering=0) as file, suppress(OSError):
+                while file.write(bytes(BALLAST_BYTES)):
+                    pass
+            time.sleep(self._chance.uniform(*FULL_S))
+            if self._chance.random() < KILLED_WHILE_FULL and is_running(pid):
+                kill_process(pid)
+        finally:
+            ballast.unlink()
+
+    def _fill_for_one(self, pid: int) -> None:
         no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         full_at_bytes = self._chance.choice(FULL_AT_BYTES)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full_at_bytes, resource.RLIM_INFINITY))
