@@ -101,9 +101,9 @@ class Run:
         """Everything at once. The producers go on until the last fault is over."""
         self._sandbox.fail(POISON_RULE)
         failing, producing, watching = threading.Event(), threading.Event(), threading.Event()
-        self._stack.callback(watching.set)
         seconds = self._figures.seconds
         pool = self._stack.enter_context(ThreadPoolExecutor(CONNECTIONS + 4))
+        self._stack.callback(watching.set)
         self._watch = pool.submit(self._exposures.sample, watching)
         self._watching = watching
         working = [pool.submit(producer.run, producing) for producer in self._producers]
@@ -114,13 +114,16 @@ class Run:
         ]
         try:
             time.sleep(seconds)
+            failing.set()
+            for failure in failures:
+                failure.result()
+        except BaseException:
+            for producer in self._producers:
+                producer.abandoned.set()
+            raise
         finally:
             failing.set()
-            try:
-                for failure in failures:
-                    failure.result()
-            finally:
-                producing.set()
+            producing.set()
         for work in working:
             work.result()
 
