@@ -45,6 +45,13 @@ class PostgresEngine:
         if pids := [int(line) for line in found.split() if line.isdigit()]:
             os.kill(pids[0], signal.SIGKILL)
 
+    def answers(self) -> bool:
+        """Whether it is up, and no longer recovering."""
+        try:
+            return "1" in self._server.psql("select 1;")
+        except subprocess.SubprocessError:
+            return False
+
     def restart(self) -> None:
         """Stop the database at once, without a checkpoint, and start it again."""
         server = self._server

@@ -13,7 +13,7 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from harness import Program, Server, is_running, kill_process
+from harness import Program, Server, is_running, kill_process, wait_for
 
 from crash_oracle.engines import Engine, PostgresEngine
 from crash_oracle.exposures import Exposures
@@ -25,6 +25,7 @@ KILLED_WHILE_FULL = 0.4  # the share of full disks in whose middle the process i
 # No file grows past this while the disk is full: either the write-ahead log alone, or the process's own logs as well.
 FULL_AT_BYTES = (1 << 20, 0)
 START_TRIES, START_AGAIN_S = 30, 1.0
+RECONNECTED_S = 2.0  # a process that lost its database tries again every second
 BALLAST_BYTES = 1 << 20  # at a time
 ORPHANS_GONE_S = 8.0  # the children of a killed parent finish what they do; what has not ended by then is cut off
 ANSWERED_S = 5.0  # the longest the sandbox takes for an answer that comes at all
@@ -221,6 +222,8 @@ class Killer:
         assert isinstance(self._engine, PostgresEngine), blow
         with self._exposures.during(blow):
             hit(self._engine)
+            wait_for(self._engine.answers, "the database's return")
+            time.sleep(RECONNECTED_S)
 
 
 def _stop(pid: int, seconds: float) -> None:

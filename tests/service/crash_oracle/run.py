@@ -139,7 +139,7 @@ class Run:
     def _drain(self) -> None:
         """The faults are over: soon nothing waits any more, and what is sent now arrives at once."""
         start = time.monotonic()
-        wait_for(lambda: self._waiting() == 0, "an empty outbox", DRAIN_WITHIN_S)
+        wait_for(lambda: self._waiting() == 0 and self._state() == "enabled", "an empty outbox", DRAIN_WITHIN_S)
         self._figures.drain_s = time.monotonic() - start
         start = time.monotonic()
         fresh = f'"sp-{self._producers[0].send_one()}"'
