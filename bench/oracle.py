@@ -4,12 +4,14 @@ Example: python bench/oracle.py --seeds 1-20 --minutes 1
 """
 
 import argparse
+import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 TESTS = Path(__file__).parent.parent / "tests"
@@ -25,8 +27,9 @@ Four connections send traces of 0 to 40 kB metadata, many in letters beyond ASCI
 does: what failed or was cut is sent again with the same ids, some of it given up, some of what was acknowledged sent
 once more. Meanwhile the sandbox plays Datadog's, a proxy's and the network's failures in an order that the seed
 chooses (poison logs are refused all the time); SIGKILL of server, worker and their parent, SIGSTOP, a full disk
-(RLIMIT_FSIZE of the running process, lifted again or ended by SIGKILL) and clock jumps hit the product at random
-moments; `deliveries status` and `doctor` are run beside it. Some moments follow the seed, the interleaving does not.
+(RLIMIT_FSIZE of the running process, lifted again or ended by SIGKILL; with --tmpfs-mb a disk that is full for all)
+and clock jumps hit the product at random moments; `deliveries status` and `doctor` are run beside it. Some moments
+follow the seed, the interleaving does not.
 
 Then the faults end and the queue drains. Judged is the sandbox's spool, which never dies: every acknowledged trace is
 there or parked with a reason; nothing that was not produced, or was refused by name, is there; the documented
@@ -47,7 +50,7 @@ def main() -> None:
     options = read_options()
     rows = []
     for seed in options.seeds:
-        figures = run_one(seed, options.minutes * 60, options.engine, keep=options.keep)
+        figures = run_one(seed, options)
         print_figures(figures)
         rows.append(row_of(figures))
     table = draw_table(COLUMNS, rows)
@@ -64,6 +67,7 @@ def read_options() -> argparse.Namespace:
     chosen.add_argument("--seeds", type=seed_range, help="many runs in a row, such as 1-20")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--engine", type=EngineName, choices=list(EngineName), default=EngineName.SQLITE)
+    parser.add_argument("--tmpfs-mb", type=int, default=0, help="put the data on a small disk in memory; needs root")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that fails")
     parser.add_argument("--save", action="store_true", help="write results/oracle-<engine>.md")
     options = parser.parse_args()
@@ -76,20 +80,35 @@ def seed_range(text: str) -> list[int]:
     return list(range(int(first), int(last or first) + 1))
 
 
-def run_one(seed: int, seconds: float, engine: EngineName, *, keep: bool) -> Figures:
+def run_one(seed: int, options: argparse.Namespace) -> Figures:
     """One run in a folder of its own; a run that cannot be judged has failed as well."""
     path = Path(tempfile.mkdtemp(prefix=f"oracle-{seed}-", dir=os.environ.get("BENCH_DIR")))
-    print(f"seed {seed}, {engine}, {seconds:.0f} s, in {path}", flush=True)
+    print(f"seed {seed}, {options.engine}, {options.minutes * 60:.0f} s, in {path}", flush=True)
     try:
-        figures = run_oracle(path, seed, seconds, engine)
+        with small_disk(path / "data", options.tmpfs_mb):
+            figures = run_oracle(path, seed, options.minutes * 60, options.engine)
     except AssertionError as error:
-        figures = Figures(seed, engine, seconds)
+        figures = Figures(seed, options.engine, options.minutes * 60)
         figures.verdict.add(f"not judged: {error}")
-    if keep and figures.problems:
+    if options.keep and figures.problems:
         print(f"kept: {path}")
     else:
         shutil.rmtree(path)
     return figures
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
+    """A folder on a disk of its own, which can then be full for everybody; none where no size is given."""
+    if not megabytes:
+        yield
+        return
+    folder.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", folder], check=True)  # noqa: S607 - the system's own
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
 
 
 def print_figures(figures: Figures) -> None:

@@ -45,14 +45,26 @@ class PostgresEngine:
         if pids := [int(line) for line in found.split() if line.isdigit()]:
             os.kill(pids[0], signal.SIGKILL)
 
+    def answers(self) -> bool:
+        """Whether it is up, and no longer recovering."""
+        try:
+            return "1" in self._server.psql("select 1;")
+        except subprocess.SubprocessError:
+            return False
+
     def restart(self) -> None:
         """Stop the database at once, without a checkpoint, and start it again."""
+        self._control("-l", str(self._server.log), "restart")
+
+    def stop(self) -> None:
+        """End it: the wheel forgets a server that was restarted."""
+        self._control("stop")
+
+    def _control(self, *arguments: str) -> None:
         server = self._server
-        control = [str(server.bin_path / "pg_ctl"), "-D", str(server.pgdata), "-l", str(server.log)]
+        command = [str(server.bin_path / "pg_ctl"), "-D", str(server.pgdata), "-w", "-m", "immediate", *arguments]
         user = {"user": server.system_user, "group": server.system_user} if os.geteuid() == 0 else {}
-        subprocess.run(
-            [*control, "-w", "-m", "immediate", "restart"], check=True, stdout=subprocess.DEVNULL, cwd="/", **user
-        )
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **user)
 
 
 Engine = SqliteEngine | PostgresEngine
@@ -71,6 +83,10 @@ def start_engine(name: EngineName, folder: Path, variables: dict[str, str], **se
     try:
         server.psql("create database execlave;")
         url = server.get_uri(database="execlave")
-        yield PostgresEngine(Installation(folder, variables=variables, database_url=url, **settings), server)
+        engine = PostgresEngine(Installation(folder, variables=variables, database_url=url, **settings), server)
+        try:
+            yield engine
+        finally:
+            engine.stop()
     finally:
         server.cleanup()

@@ -9,10 +9,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from harness import Program, Server, is_running, kill_process
+from harness import Program, Server, is_running, kill_process, wait_for
 
 from crash_oracle.engines import Engine, PostgresEngine
 from crash_oracle.exposures import Exposures
@@ -23,6 +24,9 @@ FULL_S = (0.5, 3.0)
 KILLED_WHILE_FULL = 0.4  # the share of full disks in whose middle the process is killed
 # No file grows past this while the disk is full: either the write-ahead log alone, or the process's own logs as well.
 FULL_AT_BYTES = (1 << 20, 0)
+START_TRIES, START_AGAIN_S = 30, 1.0
+RECONNECTED_S = 2.0  # a process that lost its database tries again every second
+BALLAST_BYTES = 1 << 20  # at a time
 ORPHANS_GONE_S = 8.0  # the children of a killed parent finish what they do; what has not ended by then is cut off
 ANSWERED_S = 5.0  # the longest the sandbox takes for an answer that comes at all
 CLOCK_OFF_S = 7_200.0  # at most, either way: Datadog still takes a log that is so far from the present
@@ -63,6 +67,7 @@ class Fleet:
 
     def __init__(self, engine: Engine) -> None:
         self._installation = engine.installation
+        self._start_tries = START_TRIES if isinstance(engine, PostgresEngine) else 1
         self.servers: list[Server] = [engine.installation.serve() for _ in range(engine.serves)]
 
     def urls(self) -> list[str]:
@@ -70,9 +75,17 @@ class Fleet:
         return [server.url for server in self.servers]
 
     def kill(self, index: int) -> None:
-        """SIGKILL a parent, and start another in its place."""
+        """SIGKILL a parent, and start another in its place, again and again while its database is away."""
         self.servers[index].kill()
-        self.servers[index] = self._installation.serve(port=self.servers[index].port)
+        for tries_left in reversed(range(self._start_tries)):
+            try:
+                self.servers[index] = self._installation.serve(port=self.servers[index].port)
+            except AssertionError:
+                if not tries_left:
+                    raise
+                time.sleep(START_AGAIN_S)
+            else:
+                return
 
     def extra_worker(self) -> Program:
         """A worker beside those of the `serve`s."""
@@ -177,7 +190,25 @@ class Killer:
             extra.stop()
 
     def _fill_disk(self, pid: int) -> None:
-        """No write past a mark succeeds for a while; the process may be killed meanwhile."""
+        """Nothing more can be written for a while, by anybody on a disk of its own, else by this process alone."""
+        data_dir = self._engine.installation.data_dir
+        if data_dir.is_mount():
+            self._fill_for_all(data_dir / "ballast", pid)
+        else:
+            self._fill_for_one(pid)
+
+    def _fill_for_all(self, ballast: Path, pid: int) -> None:
+        try:
+            with ballast.open("wb", buffering=0) as file, suppress(OSError):
+                while file.write(bytes(BALLAST_BYTES)):
+                    pass
+            time.sleep(self._chance.uniform(*FULL_S))
+            if self._chance.random() < KILLED_WHILE_FULL and is_running(pid):
+                kill_process(pid)
+        finally:
+            ballast.unlink()
+
+    def _fill_for_one(self, pid: int) -> None:
         no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         full_at_bytes = self._chance.choice(FULL_AT_BYTES)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (full_at_bytes, resource.RLIM_INFINITY))
@@ -191,6 +222,8 @@ class Killer:
         assert isinstance(self._engine, PostgresEngine), blow
         with self._exposures.during(blow):
             hit(self._engine)
+            wait_for(self._engine.answers, "the database's return")
+            time.sleep(RECONNECTED_S)
 
 
 def _stop(pid: int, seconds: float) -> None:

@@ -74,6 +74,7 @@ class Producer:
         self._obligations = obligations
         self._acknowledged: deque[range] = deque(maxlen=REPEATED_AMONG)
         self._connection: http.client.HTTPConnection | None = None
+        self.abandoned = threading.Event()  # set where the run has failed: nothing more is owed
         self.answers: Counter[str] = Counter()
         self.problems: list[str] = []
         self.duplicates = 0
@@ -102,7 +103,7 @@ class Producer:
             self._post(numbers, reads_answer=False)
         tries = 1
         while not self._deliver(numbers):
-            if gives_up and tries == TRIES_BEFORE_GIVING_UP:
+            if self.abandoned.is_set() or (gives_up and tries == TRIES_BEFORE_GIVING_UP):
                 return  # it was sent: it may be delivered, and nothing is owed
             tries += 1
             time.sleep(self._chance.uniform(*PAUSE_S))

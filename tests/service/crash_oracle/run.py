@@ -101,9 +101,9 @@ class Run:
         """Everything at once. The producers go on until the last fault is over."""
         self._sandbox.fail(POISON_RULE)
         failing, producing, watching = threading.Event(), threading.Event(), threading.Event()
-        self._stack.callback(watching.set)
         seconds = self._figures.seconds
         pool = self._stack.enter_context(ThreadPoolExecutor(CONNECTIONS + 4))
+        self._stack.callback(watching.set)
         self._watch = pool.submit(self._exposures.sample, watching)
         self._watching = watching
         working = [pool.submit(producer.run, producing) for producer in self._producers]
@@ -114,13 +114,16 @@ class Run:
         ]
         try:
             time.sleep(seconds)
+            failing.set()
+            for failure in failures:
+                failure.result()
+        except BaseException:
+            for producer in self._producers:
+                producer.abandoned.set()
+            raise
         finally:
             failing.set()
-            try:
-                for failure in failures:
-                    failure.result()
-            finally:
-                producing.set()
+            producing.set()
         for work in working:
             work.result()
 
@@ -136,7 +139,7 @@ class Run:
     def _drain(self) -> None:
         """The faults are over: soon nothing waits any more, and what is sent now arrives at once."""
         start = time.monotonic()
-        wait_for(lambda: self._waiting() == 0, "an empty outbox", DRAIN_WITHIN_S)
+        wait_for(lambda: self._waiting() == 0 and self._state() == "enabled", "an empty outbox", DRAIN_WITHIN_S)
         self._figures.drain_s = time.monotonic() - start
         start = time.monotonic()
         fresh = f'"sp-{self._producers[0].send_one()}"'
