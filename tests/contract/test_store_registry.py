@@ -8,6 +8,7 @@ import pytest
 
 from execlave_server.actions.read_deliveries import DeliveryCounts
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.actions.sweep import ExpiredBatch
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
@@ -23,6 +24,7 @@ FOUND_AS = [
     (Destination, "all_destinations"),
     (Destination, "find_destination"),
     (Destination, "list_destinations"),
+    (ExpiredBatch, "expired_batches"),
     (LedgerState, "ledger_state"),
     (Organization, "find_organization"),
     (Organization, "list_organizations"),

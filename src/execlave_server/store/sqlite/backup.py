@@ -185,8 +185,8 @@ def _check(copy: apsw.Connection, part: Part, report: Report) -> int:
     path = part.path
     (found,) = copy.execute("pragma quick_check(1)").fetchone() or ("nothing",)
     if found != "ok":
-        said = " ".join(str(found).split())
-        raise BackupError(f"The copy {path} is damaged: {said}. Check the disks, and the database with `doctor`.")
+        damage = " ".join(str(found).split())
+        raise BackupError(f"The copy {path} is damaged: {damage}. Check the disks, and the database with `doctor`.")
     said, stored = copy.execute(
         "select (select coalesce(sum(trace_count), 0) from batches), (select count(*) from traces)"
     ).fetchone() or (0, 0)
