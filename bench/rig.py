@@ -248,6 +248,25 @@ class Product:
         finally:
             connection.close()
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its commands are started with."""
+        return dict(self._environment)
+
+    def set(self, **settings: str) -> None:
+        """Settings for the processes started from now on."""
+        self._environment = self._environment | {
+            f"EXECLAVE_SERVER_{name.upper()}": text for name, text in settings.items()
+        }
+
+    def change(self, statement: str) -> None:
+        """Change the database, as only a benchmark may. No process may be running."""
+        connection = apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.execute(statement)
+        finally:
+            connection.close()
+
     def _command(self, *arguments: str, given: str = "") -> dict:
         command = [sys.executable, "-m", "execlave_server", *arguments, "--data-dir", str(self.data_dir)]
         done = subprocess.run(

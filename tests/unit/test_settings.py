@@ -75,6 +75,9 @@ def test_the_environment_sets_everything(load, tmp_path):
             "datadog_api_urls": "datadoghq.eu=https://api.example",
             "datadog_sandbox_url": "http://sandbox.example",
             "datadog_sandbox_any_host": "true",
+            "retention_days": "30",
+            "free_space_mb_min": "512",
+            "reserve_mb": "0",
         }
     )
 
@@ -97,6 +100,9 @@ def test_the_environment_sets_everything(load, tmp_path):
         datadog_api_urls={"datadoghq.eu": "https://api.example"},
         datadog_sandbox_url="http://sandbox.example",
         datadog_sandbox_any_host=True,
+        retention_days=30,
+        free_space_mb_min=512,
+        reserve_mb=0,
     )
     assert all(getattr(settings, name) != getattr(Settings(), name) for name in NAMES)
 
@@ -206,6 +212,9 @@ def test_an_unknown_key_in_the_file_is_named(load, tmp_path, toml):
         ("port", "40.5", "PORT is '40.5'"),
         ("port", "-1", "port -1"),
         ("port", "65536", "port 65536"),
+        ("retention_days", "-1", "RETENTION_DAYS is -1"),
+        ("free_space_mb_min", "9" * 20, "from 0 to"),
+        ("reserve_mb", "much", "RESERVE_MB"),
         ("log_level", "verbose", "LOG_LEVEL is 'verbose'"),
         ("log_level", "INFO", "LOG_LEVEL is 'INFO'"),
         ("datadog_sandbox_any_host", "maybe", "ANY_HOST is 'maybe'"),

@@ -41,7 +41,9 @@ def disk() -> FakeDisk:
 @pytest.fixture
 def reserve(tmp_path, disk) -> Reserve:
     """A reserve that is really allocated, on a disk that says what the test wants."""
-    return Reserve(tmp_path / "reserve", RESERVE, disk)
+    made = Reserve(tmp_path / "reserve", RESERVE, disk)
+    made.refill()
+    return made
 
 
 @pytest.fixture
@@ -110,6 +112,7 @@ class TestMark:
 class TestReserve:
     async def test_it_is_allocated_released_and_made_again(self, watch, disk, reserve, tmp_path):
         """Its blocks are there from the first look; a full disk gets them; with space again they are back."""
+        (tmp_path / "reserve").unlink()
         held = []
         for free in (10 * MARK, FULL_BELOW_BYTES - 1, MARK, MARK + RESERVE):
             disk.free = free
@@ -119,6 +122,17 @@ class TestReserve:
         assert held == [True, False, False, True]
         assert (tmp_path / "reserve").stat().st_blocks * 512 >= RESERVE
         assert (tmp_path / "reserve").stat().st_mode & 0o077 == 0
+
+    async def test_what_it_gave_up_is_not_for_traces(self, disk, reserve):
+        """However large the reserve is beside the mark, its release lets no traces in."""
+        watch = DiskWatch(disk, reserve, RESERVE // 2)
+        for free in (0, RESERVE):
+            disk.free = free
+            await watch.look(Pages())
+
+        assert not reserve.is_held
+        with pytest.raises(DiskLowError):
+            watch.require_room()
 
     async def test_a_low_disk_is_not_yet_a_full_one(self, watch, disk, reserve):
         """Below the mark the reserve stays: it is for the moment when nothing else is left."""
@@ -130,7 +144,6 @@ class TestReserve:
 
     def test_a_writer_that_fails_gets_it_once(self, disk, reserve):
         """Who finds the disk full is told whether there is room now; an error of another kind releases nothing."""
-        reserve.refill()
         elsewhere = reserve.release_if_full()
         disk.free = 0
 

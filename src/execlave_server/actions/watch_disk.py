@@ -23,19 +23,22 @@ class DiskWatch:
         self._reserve = reserve
         self._free_bytes_min = free_bytes_min
         self._low = False
-        self._free_bytes = 0
+        self._free_bytes = 0  # without what the reserve is to have back, or it would be filled with traces
 
     async def look(self, store: Store) -> None:
         """Read the free space, and release or refill the reserve by it."""
         try:
-            self._free_bytes = self._disk.free_bytes()
+            free_bytes = self._disk.free_bytes()
         except OSError as error:
             log.warning("disk.unreadable", error=str(error))
             return
-        if self._free_bytes < FULL_BELOW_BYTES:
+        held = self._reserve.is_held
+        without_reserve = free_bytes if held else max(0, free_bytes - self._reserve.size_bytes)
+        if free_bytes < FULL_BELOW_BYTES:
             self._reserve.release_if_full()
-        elif self._has_room_for_reserve and not self._reserve.is_held:
+        elif not held and without_reserve >= max(self._free_bytes_min, FULL_BELOW_BYTES):
             await asyncio.to_thread(self._reserve.refill)  # some file systems have to write every block
+        self._free_bytes = without_reserve
         low = await self._is_low(store)
         if low != self._low:
             said = {"free_bytes": self._free_bytes, "free_bytes_min": self._free_bytes_min}
@@ -49,10 +52,6 @@ class DiskWatch:
                 f"The server's disk is nearly full ({self._free_bytes // MIB:,} MB free, the mark is "
                 f"{self._free_bytes_min // MIB:,} MB). Traces are taken again when there is space; decisions go on."
             )
-
-    @property
-    def _has_room_for_reserve(self) -> bool:
-        return self._free_bytes - self._reserve.size_bytes >= max(self._free_bytes_min, FULL_BELOW_BYTES)
 
     async def _is_low(self, store: Store) -> bool:
         """Pages that a sweep freed in the database count as free, but for what the log needs."""

@@ -99,12 +99,5 @@ returning id
 -- name: count_expired_decisions
 select count(*) from decisions where organization = :organization and decided_at_us < :before_us
 
--- name: list_sweeps
-select sweep, organization, first_batch, last_batch, batches, traces, decisions, received_from_us, received_to_us, forced,
-  swept_at_us
-from sweeps
-where organization = :organization
-order by swept_at_us, first_batch
-
 -- name: drop_swept_days
 select 0 where :before_us < 0
