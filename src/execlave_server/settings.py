@@ -14,6 +14,7 @@ import msgspec
 from execlave_server.errors import SettingsError
 
 PREFIX = "EXECLAVE_SERVER_"
+DATABASE_SCHEMES = {"postgresql", "postgres"}
 PORT_MAX = 65_535
 TOKEN_CHARS_MIN = 16  # a shorter one can be guessed
 SETTINGS_FILE = "settings.toml"  # in the data directory; the environment wins over it
@@ -26,6 +27,9 @@ class Settings:
 
     data_dir: Path = Path("execlave-data")
     """Where the database and the settings file are."""
+
+    database_url: str = field(default="", repr=False)  # it may hold a password
+    """`postgresql://user:password@host/database`. Empty: SQLite in the data directory."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Beyond loopback the server asks for TLS, a trusted proxy, or --insecure."""
@@ -203,6 +207,12 @@ def _check_words(settings: Settings) -> None:
         raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
     if settings.metrics_token and len(settings.metrics_token) < TOKEN_CHARS_MIN:
         raise SettingsError(f"EXECLAVE_SERVER_METRICS_TOKEN must have at least {TOKEN_CHARS_MIN} characters.")
+    if settings.database_url and urlsplit(settings.database_url).scheme not in DATABASE_SCHEMES:
+        scheme = settings.database_url.partition(":")[0] if "://" in settings.database_url else "none"
+        raise SettingsError(
+            f"EXECLAVE_SERVER_DATABASE_URL has the scheme {scheme!r}; this version knows "
+            "postgresql://user@host/database and, where the setting is empty, SQLite in the data directory."
+        )
 
 
 def _check_addresses(settings: Settings) -> None:

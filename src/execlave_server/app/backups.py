@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from execlave_server import __version__
-from execlave_server.app.installation import PEPPER, PEPPER_BOUND_TO, key_file, require_database
+from execlave_server.app.database import require_database, uses_postgres
+from execlave_server.app.installation import PEPPER, PEPPER_BOUND_TO, key_file
 from execlave_server.clock import Clock
 from execlave_server.errors import BackupError, DataDirError
 from execlave_server.settings import SETTINGS_FILE, Settings
@@ -82,5 +83,5 @@ def _write_settings(path: Path, text: str) -> None:
 
 
 def _require_sqlite(settings: Settings, instead: str) -> None:
-    if getattr(settings, "database_url", "").startswith("postgres"):
+    if uses_postgres(settings):
         raise BackupError(f"This command is for SQLite. The database is PostgreSQL: use {instead} there.")

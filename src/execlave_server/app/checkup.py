@@ -9,7 +9,8 @@ from pathlib import Path
 from execlave_server.actions.doctor.examine import Patient, ReportProgress, examine
 from execlave_server.actions.doctor.findings import Report
 from execlave_server.actions.doctor.machine import FileFacts, MachineFacts
-from execlave_server.app.installation import StoreRole, key_file, open_store, open_vault
+from execlave_server.app.database import StoreRole, open_store
+from execlave_server.app.installation import key_file, open_vault
 from execlave_server.clock import Clock
 from execlave_server.errors import SecretError
 from execlave_server.settings import SETTINGS_FILE, Settings
@@ -20,7 +21,7 @@ async def examine_installation(
     settings: Settings, clock: Clock, *, organization_id: str | None, deep: bool, progress: ReportProgress
 ) -> Report:
     """What is wrong with an installation, while it runs. Raises DataDirError when there is none."""
-    store = open_store(settings, clock, StoreRole.COMMAND)
+    store = await open_store(settings, clock, StoreRole.COMMAND)
     try:
         vault, key_error = _open_vault(settings)
         patient = Patient(store, vault, clock, _machine_facts(settings, key_error))

@@ -15,17 +15,10 @@ import uvloop
 
 from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.api.routes import create_api
-from execlave_server.app.installation import (
-    StoreRole,
-    counted_worker,
-    only_server,
-    open_services,
-    open_store,
-    open_vault,
-)
+from execlave_server.app.database import StoreRole, clock_of, open_store
+from execlave_server.app.installation import counted_worker, only_server, open_services, open_vault
 from execlave_server.app.metrics_listener import metrics_listener
 from execlave_server.app.upkeep import upkeep
-from execlave_server.clock import SystemClock
 from execlave_server.export.lane_metrics import WorkerMetrics
 from execlave_server.export.worker import ExportWorker
 from execlave_server.metrics import render
@@ -47,7 +40,7 @@ def run_server(settings: Settings, listener: socket.socket, orphaned: int | None
 
 
 async def _serve(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
-    async with open_services(settings, SystemClock(), serving=True) as services, upkeep(services):
+    async with open_services(settings, clock_of(settings), serving=True) as services, upkeep(services):
         config = uvicorn.Config(
             create_api(services),
             loop="none",
@@ -85,9 +78,9 @@ def run_worker(settings: Settings, orphaned: int | None) -> None:
 
 
 async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> None:
-    clock = SystemClock()
+    clock = clock_of(settings)
     vault = open_vault(settings)
-    store = open_store(settings, clock, StoreRole.WORKER)
+    store = await open_store(settings, clock, StoreRole.WORKER)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
