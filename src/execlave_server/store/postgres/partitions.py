@@ -27,7 +27,7 @@ class Partitions:
         That is yesterday, or the day of the 262,144th newest trace where that is longer ago.
         """
         today = now_us // DAY_US
-        if today not in self._made:
+        if today + DAYS_AHEAD not in self._made:
             for day in range(today, today + DAYS_AHEAD + 1):
                 await fetch(connection, self._statements["make_partition"], {"day": day})
                 self._made.add(day)
