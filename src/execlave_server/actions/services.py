@@ -1,7 +1,10 @@
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
+from execlave_server.actions.credential_memory import CredentialMemory
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
+from execlave_server.actions.key_uses import KeyUses
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
@@ -22,3 +25,7 @@ class Services:
     agents: AgentRegistry
     costs: CostEstimator
     datadog: DatadogConnector
+    uses: KeyUses = field(default_factory=KeyUses)
+    credentials: CredentialMemory = field(default_factory=CredentialMemory)
+    governed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by what stops or resumes an agent or revokes a key here, so that this process's sockets hear it at once."""

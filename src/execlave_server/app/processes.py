@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from execlave_server.api.control import MESSAGE_BYTES_MAX, ControlChannel
 from execlave_server.api.routes import create_api
 from execlave_server.app.installation import (
     StoreRole,
@@ -41,12 +42,15 @@ def run_server(settings: Settings, listener: socket.socket, orphaned: int | None
 
 
 async def _serve(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
-    async with open_services(settings, SystemClock(), serving=True) as services:
+    async with open_services(settings, SystemClock(), serving=True) as services, ControlChannel(services) as control:
         config = uvicorn.Config(
-            create_api(services),
+            control.around(create_api(services)),
             loop="none",
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,  # Engine.IO has pings of its own
             lifespan="off",
             log_config=None,
             access_log=False,

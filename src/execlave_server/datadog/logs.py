@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from execlave_server.datadog.mask import Masked, mask_name, mask_text
-from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
+from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel, CredentialMark
 from execlave_server.model.traces import TraceItem, TraceStatus
 
 TEXT_CHARS_MAX = 1_024  # facet values end at 1,024 characters
@@ -29,6 +29,7 @@ class ExeclaveFields(Struct, omit_defaults=True):
     cost_source: str | None = None
     tags: list[str] | None = None
     truncated_fields: list[str] | None = None
+    credential: CredentialMark | None = None
 
 
 class LogMiddle(Struct, omit_defaults=True):
@@ -78,6 +79,7 @@ def log_middle(
     delivery_key: str,
     agent: Agent | None,
     cost: Cost | None,
+    credential: CredentialMark | None = None,
 ) -> bytes:
     """The log's middle: a JSON object without its outer braces, its last member `execlave` left open.
 
@@ -96,6 +98,7 @@ def log_middle(
         unregistered=agent is None,
         cost_source=cost.source if cost else None,
         tags=_tags(item.tags, cut) if item.tags else None,
+        credential=credential,
     )
     log = LogMiddle(
         message="",

@@ -35,6 +35,9 @@ select revoked_at_us from api_keys where id = :api_key
 -- name: insert_secret
 insert into sealed_secrets (name, sealed) values (:name, :sealed)
 
+-- name: keep_secret
+insert into sealed_secrets (name, sealed) values (:name, :sealed) on conflict (name) do nothing
+
 -- name: find_secret
 select sealed from sealed_secrets where name = :name
 
