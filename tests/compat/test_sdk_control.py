@@ -2,7 +2,6 @@
 
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 
 import pytest

@@ -3,7 +3,8 @@ update agents set agent_id = agent_id where organization = :organization and id 
 returning id
 
 -- name: deactivate_versions
-update agent_versions set active = 0 where agent = :agent and active = 1
+update agent_versions set active = 0
+where organization = :organization and agent = :agent and active = 1
 
 -- name: insert_agent_version
 insert into agent_versions (id, organization, agent, number, label, notes, metadata, active, api_key, created_at_us)
