@@ -123,7 +123,10 @@ class Node:
 @asynccontextmanager
 async def served(services: Services) -> AsyncIterator[str]:
     """A server on a free port of loopback; its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # named: asyncio then sends at once
+    listener.bind(("127.0.0.1", 0))
     async with ControlChannel(services) as control:
         server = uvicorn.Server(
             uvicorn.Config(
@@ -193,7 +196,6 @@ async def nodes(folder: Path, engine: Engine) -> AsyncIterator[StartNode]:
     clock = PushedClock()
     made: list[tuple[Organization, str, str]] = []
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
 
         async def start() -> Node:
             store = await engine.open(folder)
@@ -218,6 +220,7 @@ async def nodes(folder: Path, engine: Engine) -> AsyncIterator[StartNode]:
                 ]
                 made.append((organization, keys[0][1].reveal(), keys[1][1].reveal()))
             url = await stack.enter_async_context(served(services))
+            session = await stack.enter_async_context(aiohttp.ClientSession())  # ends first: nothing to wait for
             return Node(services, url, session, *made[0], clock, partial(engine.read, folder))
 
         yield start

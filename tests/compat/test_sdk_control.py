@@ -64,3 +64,38 @@ def test_a_pause_arrives_at_once_and_so_does_the_resume(platform, exe, agent_id)
     exe.start_trace(agent_id=agent_id).finish()
 
     assert max(paused_after_s, resumed_after_s) < AT_ONCE_S
+
+
+def test_another_key_hears_nothing(platform, exe, agent_id):
+    """A client whose key never used the agent goes on, though its own registry knows the name."""
+    other = platform.installation.run_json("key", "create")["apiKey"]
+    agent = exe.register_agent(agent_id, "Bot")
+    with connected(platform, other) as stranger:
+        stranger._agents[agent_id] = agent
+        platform.server.admin.patch(f"/api/v1/agents/{agent.id}/pause", {})
+        seconds_until(lambda: exe._state == "PAUSED")
+        time.sleep(AT_ONCE_S)
+
+        assert stranger._state == "ACTIVE"
+
+
+def test_revoking_a_key_closes_its_socket(platform):
+    """Revoked by command, the key's client loses its socket within a second, and is not let in again."""
+    made = platform.installation.run_json("key", "create")
+    with connected(platform, made["apiKey"]) as revoked:
+        platform.installation.run("key", "revoke", made["id"])
+        took_s = seconds_until(lambda: not revoked._sio.connected)
+        time.sleep(3)  # longer than it waits before it tries again
+
+        assert took_s < AT_ONCE_S
+        assert "/sdk" not in revoked._sio.namespaces
+
+
+def test_a_bad_key_is_refused(platform):
+    """A client with a key never issued does not get in; the server goes on."""
+    with sdk_client(platform.server.url, "exe_prod_" + "A" * 43, enable_control_channel=True) as stranger:
+        time.sleep(0.5)
+
+        assert "/sdk" not in stranger._sio.namespaces
+    with connected(platform, platform.installation.api_key):
+        pass

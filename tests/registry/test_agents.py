@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from execlave_server.actions.pin_tools import baseline_of
 
 
@@ -39,16 +37,17 @@ class TestVersions:
         assert [each["versionNumber"] for each in listed] == [6, 5, 4, 3, 2, 1]
         assert sum(each["isActive"] for each in listed) == 1
 
-    @pytest.mark.parametrize(
-        "body", [{"versionLabel": ""}, {"versionLabel": "x" * 129}, {"notes": "x" * 4_001}, {"metadata": "text"}]
-    )
-    async def test_what_is_not_valid_is_refused(self, node, body):
+    async def test_what_is_not_valid_is_refused(self, node):
         """Limits on everything; an unknown agent is not found."""
         agent = await node.register()
-        answer = await node.ask("POST", f"/agents/{agent['id']}/versions", body)
-        large = await node.ask("POST", f"/agents/{agent['id']}/versions", {"metadata": {"a": "x" * 16_000}})
-
-        assert (answer.status, large.status) == (400, 400)
+        for body in (
+            {"versionLabel": ""},
+            {"versionLabel": "x" * 129},
+            {"notes": "x" * 4_001},
+            {"metadata": "text"},
+            {"metadata": {"a": "x" * 16_000}},
+        ):
+            assert (await node.ask("POST", f"/agents/{agent['id']}/versions", body)).code == "VALIDATION_ERROR", body
         assert (await node.ask("POST", "/agents/nobody/versions", {})).status == 404
 
 
@@ -77,9 +76,10 @@ class TestBaseline:
         assert held == {("mail", "send"): "b" * 64}
         assert [details["names"] for _, details in await node.entries("settings.changed")] == [["toolBaseline"]] * 2
 
-    @pytest.mark.parametrize(
-        "body",
-        [
+    async def test_what_is_not_valid_is_refused(self, node):
+        """A pin is a server, a tool and a SHA-256, each tool once, a thousand at the most."""
+        agent = await node.register()
+        for body in (
             {},
             {"descriptors": [pin("send", "g")]},
             {"descriptors": [{"server": "mail", "tool": "send"}]},
@@ -87,14 +87,9 @@ class TestBaseline:
             {"descriptors": [pin("")]},
             {"descriptors": [pin(f"t{number}") for number in range(1_001)]},
             {"descriptors": [], "reason": "whim"},
-        ],
-    )
-    async def test_what_is_not_valid_is_refused(self, node, body):
-        """A pin is a server, a tool and a SHA-256, each tool once, a thousand at the most."""
-        agent = await node.register()
-        answer = await node.ask("POST", f"/tool-integrity/agents/{agent['id']}/baseline", body)
-
-        assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
+        ):
+            answer = await node.ask("POST", f"/tool-integrity/agents/{agent['id']}/baseline", body)
+            assert (answer.status, answer.code) == (400, "VALIDATION_ERROR"), body
 
 
 class TestStrictness:
