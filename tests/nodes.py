@@ -128,26 +128,29 @@ async def served(services: Services) -> AsyncIterator[str]:
     )  # named: asyncio then sends at once
     listener.bind(("127.0.0.1", 0))
     async with ControlChannel(services) as control:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                control.around(create_api(services)),
-                ws="websockets-sansio",
-                ws_max_size=MESSAGE_BYTES_MAX,
-                ws_per_message_deflate=False,
-                ws_ping_interval=None,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=1,
-            )
+        config = uvicorn.Config(
+            control.around(create_api(services)),
+            ws="websockets-sansio",
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
         )
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets=[listener])  # without `serve`, whose end waits a fifth of a second
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
-            await task
+            for each in server.servers:
+                each.close()
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
+            if server.server_state.tasks:
+                await asyncio.wait(server.server_state.tasks, timeout=WITHIN_S)
 
 
 class Engine(Protocol):

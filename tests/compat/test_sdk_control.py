@@ -1,12 +1,13 @@
 """The control channel as the published SDK uses it, with websocket-client."""
 
+import gc
 import time
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from execlave import AgentPausedError, Execlave
-from harness import Platform, sdk_client, wait_for
+from harness import Installation, Platform, running, sdk_client, wait_for
 
 AT_ONCE_S = 1.5  # a second, and half of one for a busy machine
 
@@ -66,36 +67,39 @@ def test_a_pause_arrives_at_once_and_so_does_the_resume(platform, exe, agent_id)
     assert max(paused_after_s, resumed_after_s) < AT_ONCE_S
 
 
-def test_another_key_hears_nothing(platform, exe, agent_id):
-    """A client whose key never used the agent goes on, though its own registry knows the name."""
-    other = platform.installation.run_json("key", "create")["apiKey"]
-    agent = exe.register_agent(agent_id, "Bot")
-    with connected(platform, other) as stranger:
-        stranger._agents[agent_id] = agent
-        platform.server.admin.patch(f"/api/v1/agents/{agent.id}/pause", {})
-        seconds_until(lambda: exe._state == "PAUSED")
-        time.sleep(AT_ONCE_S)
-
-        assert stranger._state == "ACTIVE"
-
-
 def test_revoking_a_key_closes_its_socket(platform):
-    """Revoked by command, the key's client loses its socket within a second, and is not let in again."""
+    """Revoked by command, the key's client loses its socket within a second."""
     made = platform.installation.run_json("key", "create")
     with connected(platform, made["apiKey"]) as revoked:
         platform.installation.run("key", "revoke", made["id"])
         took_s = seconds_until(lambda: not revoked._sio.connected)
-        time.sleep(3)  # longer than it waits before it tries again
 
-        assert took_s < AT_ONCE_S
-        assert "/sdk" not in revoked._sio.namespaces
+    assert took_s < AT_ONCE_S
 
 
-def test_a_bad_key_is_refused(platform):
-    """A client with a key never issued does not get in; the server goes on."""
-    with sdk_client(platform.server.url, "exe_prod_" + "A" * 43, enable_control_channel=True) as stranger:
-        time.sleep(0.5)
+@pytest.fixture
+def collected():
+    """The SDK's Socket.IO client leaves the sockets of failed attempts to the collector: while this test runs."""
+    yield
+    gc.collect()
 
-        assert "/sdk" not in stranger._sio.namespaces
-    with connected(platform, platform.installation.api_key):
-        pass
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("collected")
+def test_a_server_with_open_sockets_stops_and_clients_come_back(tmp_path):
+    """Restarting takes no longer for a client that listens, which connects again by itself and hears of a pause."""
+    installation = Installation(tmp_path)
+    with running(installation.serve("--no-worker")) as server:
+        with Connected(sdk_client(server.url, installation.api_key, enable_control_channel=True)) as exe:
+            agent = exe.register_agent("bot", "Bot")
+            started = time.monotonic()
+            code = server.stop()
+            took_s = time.monotonic() - started
+            wait_for(lambda: "/sdk" not in exe._sio.namespaces, "a lost socket")
+            with running(installation.serve("--no-worker", port=server.port)) as successor:
+                wait_for(lambda: "/sdk" in exe._sio.namespaces, "a socket again")
+                successor.admin.patch(f"/api/v1/agents/{agent.id}/pause", {})
+                seconds_until(lambda: exe._state == "PAUSED")
+
+        assert (code, took_s < 3) == (0, True)
+        assert "Traceback" not in server.log
