@@ -104,6 +104,7 @@ async def test_the_limits_of_the_contract(node):
         window(reason="boredom"),
         window(windowId="not a uuid"),
         window(firstAt="yesterday"),
+        window(lastAt="9999-12-31T23:59:59-14:00"),
         window(status="down"),
     ]
     answer = await node.ask("POST", PATH, report(*kept, *refused))

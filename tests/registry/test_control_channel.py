@@ -246,10 +246,11 @@ class TestAdmission:
             with pytest.raises(NotConnectedError):
                 async with listening(node):
                     pass
-            monkeypatch.setattr(control, "SOCKETS_MAX", 1)
-            with pytest.raises(InvalidStatus):
-                async with raw(node):
-                    pass
+            for limit, most in (("STRANGERS_MAX", 0), ("SOCKETS_MAX", 1)):
+                with monkeypatch.context() as limited:
+                    limited.setattr(control, limit, most)
+                    with pytest.raises(InvalidStatus):
+                        await raw(node)
         async with listening(node):
             pass  # room again
 

@@ -58,6 +58,8 @@ async def test_what_is_not_valid_is_refused(node):
         {**good, "resolvedStatus": "policy_blocked"},
         {**good, "basis": "hunch"},
         {**good, "observedAt": "soon"},
+        {**good, "observedAt": "9999-12-31T23:59:59.999-14:00"},
+        {**good, "observedAt": "0001-01-01T00:00:00+14:00"},
         {**good, "detail": "x" * 4_001},
         {**good, "effectRef": "x" * 1_025},
     ):

@@ -85,7 +85,7 @@ async def post_bypass_windows(exchange: Exchange) -> Response:
     for raw in [*body.windows, *lost]:
         try:
             reports.append(_dropped(bytes(raw), body.sent_at, sdk) if raw is body.dropped else _window(bytes(raw), sdk))
-        except (msgspec.ValidationError, ValueError) as error:
+        except (msgspec.ValidationError, ValidationFailedError, ValueError) as error:
             refused.append({"id": _id(bytes(raw)), "error": f"Not valid: {error}."})
     if refused and not reports:
         raise ValidationFailedError(f"Nothing of the report is valid. The first reason: {refused[0]['error']}")

@@ -5,6 +5,7 @@ and whoever made it: a server looks for changes twice a second while it has a so
 """
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from execlave_server.store.protocol import integer
 NAMESPACE = "/sdk"
 PATH = "/socket.io"
 STATUS_UPDATED = "agent.status_updated"
-SOCKETS_MAX = 5_000  # open in this process, those not yet admitted included: each holds a descriptor and about 30 kB
+SOCKETS_MAX = 5_000  # open in this process, those not yet admitted included, and half of its descriptors at the most:
+# decisions and traces come over the other half
+STRANGERS_MAX = 500  # not yet admitted: who has no key cannot keep out those who have one
 SOCKETS_PER_KEY_MAX = 1_000  # one key may serve a fleet of that many processes; one key may not take everything
 ADMIT_WITHIN_S = 10.0  # a client says its key in its first message
 MESSAGE_BYTES_MAX = 4_096  # a client sends its key, and afterwards nothing but pongs
@@ -119,7 +122,7 @@ class ControlChannel:
         return answer
 
     async def _answer_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].rstrip("/") != PATH or self._open >= SOCKETS_MAX:
+        if scope["path"].rstrip("/") != PATH or not self._has_room():
             await receive()
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
             return
@@ -142,6 +145,11 @@ class ControlChannel:
             await self._server.handle_request(scope, receive_in_time, send)
         finally:
             self._open -= 1
+
+    def _has_room(self) -> bool:
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        strangers = self._open - len(self._sockets)
+        return self._open < min(SOCKETS_MAX, descriptors // 2) and strangers < STRANGERS_MAX
 
     async def _connect(self, sid: str, environ: dict[str, Any], said: Any) -> None:
         """Admit a client by its key. Raises RefusedConnection, which the client is told."""
@@ -200,6 +208,7 @@ class ControlChannel:
         return {integer(number): integer(version) for number, version in rows}
 
     async def _follow_changes(self) -> None:
+        blind = False  # said once an outage, not twice a second
         while True:
             await self._occupied.wait()  # without a socket there is nothing to look for
             pause_s = LOOK_EVERY_S * (0.5 + self._services.clock.fraction())
@@ -210,9 +219,13 @@ class ControlChannel:
             try:
                 await self._tell_changes()
             except UnavailableError as error:
-                log.warning("control.changes_unknown", error=error.message)
+                if not blind:
+                    log.warning("control.changes_unknown", error=error.message)
+                blind = True
             except Exception as error:  # the task's boundary: one bad row must not end all pushes
                 log.exception("control.push_failed", error=str(error))
+            else:
+                blind = False
 
     async def _tell_changes(self) -> None:
         versions = await self._versions()
