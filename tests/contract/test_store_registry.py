@@ -6,15 +6,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from execlave_server.actions.bind_identity import IdentityBinding, IdentityProvider
 from execlave_server.actions.doctor.ledger import LedgerRow
 from execlave_server.actions.doctor.queue import QueueFacts
+from execlave_server.actions.grant_access import Grant, Peer
+from execlave_server.actions.pin_tools import Baseline
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
 from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
 from execlave_server.actions.read_trace_deliveries import TraceDeliveryRow
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.actions.resolve_trace import Resolution
 from execlave_server.actions.rotate_secrets import SealedSecret
 from execlave_server.actions.sweep import ExpiredBatch
+from execlave_server.actions.version_agent import AgentVersion
+from execlave_server.api.control import Signal
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
@@ -22,6 +28,16 @@ from execlave_server.store.protocol import Call, Check, NewDecision, StaleError,
 
 SOURCE = Path(__file__).parents[2] / "src"
 FOUND_AS = [
+    (AgentVersion, "agent_versions"),
+    (Baseline, "tool_baseline"),
+    (Grant, "find_grant"),
+    (Grant, "grants_of"),
+    (IdentityBinding, "find_identity_binding"),
+    (IdentityProvider, "find_identity_provider"),
+    (IdentityProvider, "list_identity_providers"),
+    (Peer, "discover_agents"),
+    (Resolution, "resolutions_of_trace"),
+    (Signal, "signals_after"),
     (Agent, "agents_named"),
     (Agent, "search_agents"),
     (ApiKey, "find_api_key"),

@@ -1,8 +1,9 @@
 """The kill switch, and the agent's sign of life."""
 
+from execlave_server.actions.record_change import settings_changed
 from execlave_server.actions.services import Services
 from execlave_server.errors import ConflictError
-from execlave_server.model.agents import Agent, AgentStatus
+from execlave_server.model.agents import Agent, AgentStatus, OutcomeStrictness
 from execlave_server.model.organizations import ApiKey
 from execlave_server.store.protocol import Call, Parameters, Write
 
@@ -25,6 +26,24 @@ async def set_agent_status(
         "now_us": services.clock.now_us(),
     }
     await services.store.commit(Write(calls=[Call("set_agent_status", row)]))
+    services.governed.set()
+    return await services.agents.find_fresh(key, agent.id)
+
+
+async def set_outcome_strictness(
+    services: Services, key: ApiKey, reference: str, strictness: OutcomeStrictness
+) -> Agent:
+    """Ask evidence of an agent that says it succeeded, or no longer. Raises NotFoundError."""
+    agent = await services.agents.find_fresh(key, reference)
+    now_us = services.clock.now_us()
+    row: Parameters = {
+        "organization": key.organization,
+        "id": agent.id,
+        "strictness": strictness,
+        "now_us": now_us,
+    }
+    change = settings_changed(key, f"agent:{agent.id}", now_us, {"outcomeStrictness": strictness})
+    await services.store.commit(Write(calls=[Call("set_outcome_strictness", row)], events=[change]))
     return await services.agents.find_fresh(key, agent.id)
 
 

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeAlias
 
 from msgspec import Struct
 
+from execlave_server.actions.agent_credentials import mark_credential, read_credentials
+from execlave_server.actions.credential_memory import Claims
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import refuse_revoked
 from execlave_server.actions.read_agents import standing_checks
@@ -15,13 +18,32 @@ from execlave_server.audit.records import TraceRecord, leaf_of, trace_content
 from execlave_server.clock import Clock
 from execlave_server.datadog.logs import UNGOVERNED, Cost, Governed, log_middle
 from execlave_server.errors import UnavailableError
-from execlave_server.model.agents import Agent, resolve_agent
+from execlave_server.model.agents import Agent, CredentialMark, OutcomeStrictness, resolve_agent
 from execlave_server.model.organizations import ApiKey
-from execlave_server.model.traces import ID_CHARS_MAX, NewTrace, TraceItem, TraceOutcome, identify, pack_item
+from execlave_server.model.traces import (
+    ID_CHARS_MAX,
+    NewTrace,
+    TraceItem,
+    TraceOutcome,
+    TraceStatus,
+    identify,
+    pack_item,
+)
 from execlave_server.store.protocol import StaleError, Traces, Write
 
 COMMIT_AGAIN_MAX = 5
 OFF_LOOP_BYTES = 256_000  # preparing more than this would delay the answers of other requests
+
+Meant: TypeAlias = tuple[str, str | None]
+"""An agent as an item names it: external id and environment."""
+Agents: TypeAlias = dict[Meant, Agent | None]
+
+
+class Known(Struct, frozen=True):
+    """What was looked up for the items of a request."""
+
+    agents: Agents
+    credentials: Claims
 
 
 class SentItem(Struct, frozen=True):
@@ -38,6 +60,7 @@ class RefusalCode(StrEnum):
 
     VALIDATION_ERROR = "VALIDATION_ERROR"
     TRACE_CONFLICT = "TRACE_CONFLICT"
+    OUTCOME_EVIDENCE_REQUIRED = "OUTCOME_EVIDENCE_REQUIRED"
 
 
 class RefusedTrace(Struct, frozen=True, rename={"trace_id": "traceId"}):
@@ -66,38 +89,69 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         refuse_revoked(await services.keys.identify(presented))
         return IngestResult(0, 0, [])
     services.disk.require_room()
+    credentials = await read_credentials(services, (sent.item.agent_credential for sent in items))
     for attempt in range(COMMIT_AGAIN_MAX):
         key = await services.keys.identify(presented, fresh=attempt > 0)
         refuse_revoked(key)
         named = await services.agents.named(key, {sent.item.agent_id or "" for sent in items}, fresh=attempt > 0)
-        traces = await _prepare(services, key, items, named)
-        write = Write(checks=standing_checks(key, named), traces=Traces(key.organization, traces))
+        agents = {meant: resolve_agent(named[meant[0]], *meant) for meant in {_meant(sent) for sent in items}}
+        refused = [_unproven(sent) for sent in items if _lacks_evidence(sent, agents)]
+        kept = [sent for sent in items if not _lacks_evidence(sent, agents)] if refused else items
+        traces = await _prepare(services, key, kept, Known(agents, credentials))
+        uses = services.uses.calls(key, agents.values())
+        write = Write(checks=standing_checks(key, named), calls=uses, traces=Traces(key.organization, traces))
         try:
             written = await services.store.commit(write)
         except StaleError:
             continue
-        return _result(traces, written.outcomes)
+        services.uses.committed(uses)
+        return _result(traces, written.outcomes, refused)
     raise UnavailableError("The registry changes faster than traces can be committed. Try again.")
 
 
-async def _prepare(
-    services: Services, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]]
-) -> list[NewTrace]:
+def _meant(sent: SentItem) -> Meant:
+    return sent.item.agent_id or "", sent.item.environment
+
+
+def _lacks_evidence(sent: SentItem, agents: Agents) -> bool:
+    """True where a strict agent says it succeeded and does not say how it knows."""
+    agent = agents[_meant(sent)]
+    if agent is None or agent.outcome_strictness is not OutcomeStrictness.STRICT:
+        return False
+    return sent.item.status is TraceStatus.SUCCESS and not sent.item.has_effect_evidence
+
+
+def _unproven(sent: SentItem) -> RefusedTrace:
+    return RefusedTrace(
+        sent.item.trace_id,
+        RefusalCode.OUTCOME_EVIDENCE_REQUIRED,
+        "This agent's outcome strictness is strict: a success needs effectEvidence with basis read_back or callback "
+        "and an effectRef or acknowledgementId. Send that, or report effect_unconfirmed.",
+    )
+
+
+async def _prepare(services: Services, key: ApiKey, items: Sequence[SentItem], known: Known) -> list[NewTrace]:
+    arguments = (services.costs, services.clock, key, items, known)
     if sum(len(sent.raw) for sent in items) > OFF_LOOP_BYTES:
-        return await asyncio.to_thread(_new_traces, services.costs, services.clock, key, items, named)
-    return _new_traces(services.costs, services.clock, key, items, named)
+        return await asyncio.to_thread(_new_traces, *arguments)
+    return _new_traces(*arguments)
 
 
 def _new_traces(
-    costs: CostEstimator, clock: Clock, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]]
+    costs: CostEstimator,
+    clock: Clock,
+    key: ApiKey,
+    items: Sequence[SentItem],
+    known: Known,
 ) -> list[NewTrace]:
-    agents: dict[tuple[str, str | None], Agent | None] = {}
     traces, now_us = [], clock.now_us()
     for sent, salt in zip(items, clock.salts(len(items)), strict=True):
-        meant = (sent.item.agent_id or "", sent.item.environment)
-        if meant not in agents:
-            agents[meant] = resolve_agent(named[meant[0]], *meant)
-        traces.append(new_trace(costs, key, sent, agents[meant], now_us=now_us, salt=salt))
+        agent, credential = known.agents[_meant(sent)], sent.item.agent_credential
+        mark = None
+        if credential is not None:
+            claims = known.credentials.get(credential) if isinstance(credential, str) else None
+            mark = mark_credential(claims, agent, key.organization_id, now_us)
+        traces.append(new_trace(costs, key, sent, agent, now_us=now_us, salt=salt, credential=mark))
     return traces
 
 
@@ -110,6 +164,7 @@ def new_trace(
     now_us: int,
     salt: bytes,
     governed: Governed = UNGOVERNED,
+    credential: CredentialMark | None = None,
 ) -> NewTrace:
     """One trace, ready to commit."""
     item = sent.item
@@ -123,6 +178,7 @@ def new_trace(
         agent=agent,
         cost=cost,
         governed=governed,
+        credential=credential,
     )
     occurred_at_ms = now_us // 1_000 if sent.occurred_at_ms is None else sent.occurred_at_ms
     agent_name, environment = item.agent_id or "", (item.environment or "")[:ID_CHARS_MAX]
@@ -167,7 +223,7 @@ def _cost(costs: CostEstimator, item: TraceItem) -> Cost | None:
     return None if estimated is None else Cost(estimated, "estimated")
 
 
-def _result(traces: Sequence[NewTrace], outcomes: Sequence[TraceOutcome]) -> IngestResult:
+def _result(traces: Sequence[NewTrace], outcomes: Sequence[TraceOutcome], refused: list[RefusedTrace]) -> IngestResult:
     conflicts = [
         RefusedTrace(
             trace.trace_id,
@@ -179,4 +235,4 @@ def _result(traces: Sequence[NewTrace], outcomes: Sequence[TraceOutcome]) -> Ing
         if outcome is TraceOutcome.CONFLICT
     ]
     duplicates = sum(outcome is TraceOutcome.DUPLICATE for outcome in outcomes)
-    return IngestResult(len(traces) - len(conflicts), duplicates, conflicts)
+    return IngestResult(len(traces) - len(conflicts), duplicates, refused + conflicts)

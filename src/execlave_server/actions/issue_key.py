@@ -50,6 +50,7 @@ async def revoke_key(services: Services, organization: Organization, key_id: str
     """From its commit on, no decision and no trace is accepted under the key. Raises NotFoundError."""
     row: Parameters = {"organization": organization.number, "id": key_id, "now_us": services.clock.now_us()}
     written = await services.store.commit(Write(calls=[Call("revoke_api_key", row)]))
+    services.governed.set()
     if not written.rows[0]:
         raise NotFoundError(f"There is no live API key {key_id} in {organization.id}.")
 

@@ -32,7 +32,9 @@ async def register_agent(services: Services, key: ApiKey, registration: Registra
         "profile": msgspec.json.encode(registration.profile).decode(),
         "now_us": services.clock.now_us(),
     }
-    await services.store.commit(Write(calls=[Call("upsert_agent", row)]))
+    uses = services.uses.named(key, [(registration.agent_id, registration.environment)])
+    await services.store.commit(Write(calls=[Call("upsert_agent", row), *uses]))
+    services.uses.committed(uses)
     agents = await services.store.find(
         Agent, "agents_named", {"organization": key.organization, "reference": registration.agent_id}
     )

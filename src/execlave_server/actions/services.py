@@ -1,7 +1,10 @@
+import asyncio
 from dataclasses import dataclass, field
 
+from execlave_server.actions.credential_memory import CredentialMemory
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
+from execlave_server.actions.key_uses import KeyUses
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.watch_disk import DiskWatch
@@ -28,3 +31,7 @@ class Services:
     datadog: DatadogConnector
     disk: DiskWatch
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
+    uses: KeyUses = field(default_factory=KeyUses)
+    credentials: CredentialMemory = field(default_factory=CredentialMemory)
+    governed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by what stops or resumes an agent or revokes a key here, so that this process's sockets hear it at once."""

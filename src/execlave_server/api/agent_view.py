@@ -21,6 +21,7 @@ def agent_view(agent: Agent) -> dict[str, Any]:
         "statusReason": agent.status_reason,
         "autonomyLevel": agent.autonomy_level,
         "idpBound": agent.idp_bound,
+        "outcomeStrictness": agent.outcome_strictness,
         "createdAt": iso(agent.created_at_us),
         "updatedAt": iso(agent.updated_at_us),
         "lastSeenAt": iso(agent.last_seen_at_us),

@@ -27,7 +27,7 @@ from execlave_server.actions.send_again import (
 )
 from execlave_server.api.codec import data, decode
 from execlave_server.api.exchange import Exchange
-from execlave_server.api.times import epoch_us, iso
+from execlave_server.api.times import iso, microseconds
 from execlave_server.errors import ValidationFailedError
 from execlave_server.model.destinations import DestinationState
 
@@ -174,6 +174,6 @@ async def _step(exchange: Exchange, body: _SpanBody, span: PastSpan) -> dict[str
 def _span(exchange: Exchange, body: _SpanBody, past: Past, replay: str | None) -> PastSpan:
     if body.start is None:
         raise ValidationFailedError("`from` is required.", fields={"from": "is required"})
-    to_us = exchange.services.clock.now_us() if body.end is None else epoch_us(body.end)
+    to_us = exchange.services.clock.now_us() if body.end is None else microseconds(body.end)
     to_us -= to_us % 1_000  # as it is shown, so that the next step has the very same end
-    return PastSpan(past, epoch_us(body.start), to_us, replay)
+    return PastSpan(past, microseconds(body.start), to_us, replay)

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, deliveries, policies, sdk
+from execlave_server.api import access, admin, agents, deliveries, policies, resolutions, sdk
+from execlave_server.api.bypass_reports import post_bypass_windows
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
@@ -22,11 +23,30 @@ ENFORCE_PATH = "/policies/enforce"  # answers by rules of its own, see `api.enfo
 ROUTES = (
     Route("GET", "/agents", Access.AGENT, sdk.get_agents),
     Route("POST", "/agents", Access.AGENT, sdk.post_agent),
+    Route("POST", "/agents/authorize", Access.AGENT, access.post_authorize),
+    Route("GET", "/agents/discover", Access.AGENT, access.get_discovered),
     Route("GET", "/agents/{agent:path}/status-poll", Access.AGENT, sdk.get_status),
     Route("POST", "/agents/{agent:path}/heartbeat", Access.AGENT, sdk.post_heartbeat),
     Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent),
     Route("PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent),
+    Route("POST", "/agents/{agent:path}/credential", Access.AGENT, agents.post_credential),
+    Route("GET", "/agents/{agent:path}/versions", Access.AGENT, agents.get_versions),
+    Route("POST", "/agents/{agent:path}/versions", Access.AGENT, agents.post_version),
+    Route("GET", "/agents/{agent:path}/grants", Access.ADMIN, access.get_grants),
+    Route("POST", "/agents/{agent:path}/grants", Access.ADMIN, access.post_grant),
+    Route("DELETE", "/agents/{agent:path}/grants/{grant}", Access.ADMIN, access.delete_grant),
+    Route("GET", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.get_binding),
+    Route("PUT", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.put_binding),
+    Route("DELETE", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.delete_binding),
+    Route("PATCH", "/agents/{agent:path}", Access.ADMIN, agents.patch_agent),
     Route("GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent),  # after those that end in more
+    Route("GET", "/identity-providers", Access.ADMIN, access.get_providers),
+    Route("POST", "/identity-providers", Access.ADMIN, access.post_provider),
+    Route("DELETE", "/identity-providers/{id}", Access.ADMIN, access.delete_provider),
+    Route("GET", "/tool-integrity/agents/{agent:path}/baseline", Access.AGENT, agents.get_baseline),
+    Route("POST", "/tool-integrity/agents/{agent:path}/baseline", Access.AGENT, agents.post_baseline),
+    Route("POST", "/sdk/bypass-windows", Access.AGENT, post_bypass_windows),
+    Route("GET", "/billing/usage", Access.AGENT, resolutions.get_usage),
     Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, SDK_BODY_BYTES_MAX),
     Route("GET", "/policies", Access.ADMIN, policies.get_policies),
     Route("POST", "/policies", Access.ADMIN, policies.post_policy),
@@ -34,6 +54,8 @@ ROUTES = (
     Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy),
     Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy),
     Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions),
+    Route("GET", "/traces/{trace:path}/resolutions", Access.AGENT, resolutions.get_resolutions),
+    Route("POST", "/traces/{trace:path}/resolutions", Access.AGENT, resolutions.post_resolution),
     Route("GET", "/integrations", Access.ADMIN, admin.get_integrations),
     Route("POST", "/integrations", Access.ADMIN, admin.post_integration),
     Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration),

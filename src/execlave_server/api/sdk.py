@@ -15,7 +15,7 @@ from execlave_server.api.codec import answer, data, decode, page, whole_number
 from execlave_server.api.exchange import Exchange
 from execlave_server.api.trace_items import read_items
 from execlave_server.errors import ValidationFailedError
-from execlave_server.model.agents import AgentProfile, AgentStatus, AutonomyLevel
+from execlave_server.model.agents import AgentProfile, AutonomyLevel
 
 NAME_CHARS_MAX = 256
 
@@ -88,8 +88,7 @@ async def get_agent(exchange: Exchange) -> Response:
 async def get_status(exchange: Exchange) -> Response:
     """An agent's status, polled by the SDK; a status that stops actions is told as `paused`, the one it obeys."""
     agent = await exchange.services.agents.find_fresh(exchange.caller, exchange.path("agent"))
-    told = AgentStatus.PAUSED if agent.status.stops_actions else agent.status
-    return data({"agentId": agent.agent_id, "status": told, "reason": agent.status_reason})
+    return data({"agentId": agent.agent_id, "status": agent.status.told, "reason": agent.status_reason})
 
 
 async def post_heartbeat(exchange: Exchange) -> Response:

@@ -17,6 +17,7 @@ TOKEN_BITS_MAX = 1_000  # a longer number cannot be summed and encoded again
 TIMESTAMP_MS_MAX = 8_640_000_000_000_000  # as far as JavaScript's dates go
 
 
+_CREDENTIAL = b'"agentCredential"'
 _TRACE_ID = re.compile(rb'"traceId"\s*:\s*"([^"\\]{1,256})"')
 
 
@@ -30,6 +31,7 @@ class _Name(Struct, rename="camel"):
 
 _item = msgspec.json.Decoder(TraceItem)
 _name = msgspec.json.Decoder(_Name)
+_members = msgspec.json.Decoder(dict[str, Raw])
 
 
 def read_items(body: bytes) -> tuple[list[SentItem], list[RefusedTrace]]:
@@ -74,6 +76,8 @@ def _read_suspect_item(raw: bytes) -> SentItem:
 
 def _read_item(raw: bytes) -> SentItem:
     item = _item.decode(raw)
+    if item.agent_credential is not None or _CREDENTIAL in raw:
+        raw = _without_credential(raw)
     span_id = item.given_span_id
     if span_id is None:
         span_id = digest(raw)  # an item that is no span is identified by what it says
@@ -85,6 +89,12 @@ def _read_item(raw: bytes) -> SentItem:
     if occurred_at_ms is not None and abs(occurred_at_ms) > TIMESTAMP_MS_MAX:
         raise ValueError("timestamp is beyond the range of dates")
     return SentItem(raw, item, span_id, occurred_at_ms)
+
+
+def _without_credential(raw: bytes) -> bytes:
+    """The item as sent but for its credential, which is proof only while it is secret: it is verified, never stored."""
+    kept = {name: value for name, value in _members.decode(raw).items() if name != "agentCredential"}
+    return msgspec.json.encode(kept)
 
 
 def _trace_id(raw: bytes) -> str:

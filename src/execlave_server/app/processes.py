@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 
 from execlave_server.actions.read_metrics import read_metrics
+from execlave_server.api.control import MESSAGE_BYTES_MAX, ControlChannel
 from execlave_server.api.routes import create_api
 from execlave_server.app.database import StoreRole, clock_of, open_store
 from execlave_server.app.installation import counted_worker, only_server, open_services, open_vault
@@ -40,12 +41,19 @@ def run_server(settings: Settings, listener: socket.socket, orphaned: int | None
 
 
 async def _serve(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
-    async with open_services(settings, clock_of(settings), serving=True) as services, upkeep(services):
+    async with (
+        open_services(settings, clock_of(settings), serving=True) as services,
+        upkeep(services),
+        ControlChannel(services) as control,
+    ):
         config = uvicorn.Config(
-            create_api(services),
+            control.around(create_api(services)),
             loop="none",
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,  # Engine.IO has pings of its own
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from execlave_server.datadog.mask import Masked, mask_name, mask_text
 from execlave_server.datadog.shorten_texts import json_bytes, shorten_texts
-from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
+from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel, CredentialMark
 from execlave_server.model.traces import TraceItem, TraceStatus
 
 TEXT_CHARS_MAX = 1_023  # a facet's value must have fewer than 1,024 characters
@@ -41,6 +41,7 @@ class ExeclaveFields(Struct, omit_defaults=True):
     severity: str | None = None
     tags: list[str] | None = None
     truncated_fields: list[str] | None = None
+    credential: CredentialMark | None = None
 
 
 class LogMiddle(Struct, omit_defaults=True):
@@ -107,6 +108,7 @@ def log_middle(
     delivery_key: str,
     agent: Agent | None,
     cost: Cost | None,
+    credential: CredentialMark | None = None,
     governed: Governed = UNGOVERNED,
     bytes_max: int = LOG_BYTES_MAX - FRAME_BYTES_MAX,
 ) -> bytes:
@@ -135,6 +137,7 @@ def log_middle(
         rule_ids=governed.rule_ids[:POLICIES_NAMED_MAX] or None,
         severity=governed.severity,
         tags=_tags(item.tags, cut) if item.tags else None,
+        credential=credential,
     )
     log = LogMiddle(
         message="",

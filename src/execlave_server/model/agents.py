@@ -18,6 +18,11 @@ class AgentStatus(StrEnum):
         """True when enforcement refuses every action of an agent in this status."""
         return self in _STOPPED
 
+    @property
+    def told(self) -> "AgentStatus":
+        """What the SDK is told: it obeys only `paused` and `active`."""
+        return AgentStatus.PAUSED if self.stops_actions else self
+
 
 _STOPPED = frozenset({AgentStatus.PAUSED, AgentStatus.INACTIVE, AgentStatus.ARCHIVED})
 
@@ -29,6 +34,22 @@ class AutonomyLevel(StrEnum):
     ADVISE = "advise"
     ACT_WITH_APPROVAL = "act_with_approval"
     AUTONOMOUS = "autonomous"
+
+
+class OutcomeStrictness(StrEnum):
+    """Whether an agent's word that an action succeeded is enough."""
+
+    STANDARD = "standard"
+    STRICT = "strict"  # only with evidence that the effect happened
+
+
+class CredentialMark(StrEnum):
+    """What the credential on a trace was worth. The trace is kept in any case."""
+
+    VERIFIED = "verified"
+    EXPIRED = "expired"
+    OTHER_AGENT = "other_agent"
+    INVALID = "invalid"
 
 
 class Agent(Struct, frozen=True):
@@ -49,6 +70,7 @@ class Agent(Struct, frozen=True):
     created_at_us: int
     updated_at_us: int
     last_seen_at_us: int | None
+    outcome_strictness: OutcomeStrictness = OutcomeStrictness.STANDARD
 
 
 class AgentProfile(Struct, rename="camel", omit_defaults=True):

@@ -77,6 +77,16 @@ class TraceItem(Struct, rename="camel"):
     parent_trace_id: str | None = None
     span_type: str | None = None
     span_name: str | None = None
+    effect_evidence: Any = None
+    agent_credential: Any = None
+
+    @property
+    def has_effect_evidence(self) -> bool:
+        """True where the effect was read back or reported by its target, with something to find it by."""
+        said = self.effect_evidence
+        if not isinstance(said, dict) or said.get("basis") not in {"read_back", "callback"}:
+            return False
+        return bool(said.get("effectRef") or said.get("acknowledgementId"))
 
     @property
     def given_span_id(self) -> str | None:

@@ -17,7 +17,7 @@ where (agents.name, agents.type, agents.platform, agents.autonomy_level, agents.
 
 -- name: agents_named
 select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
-  profile, created_at_us, updated_at_us, last_seen_at_us
+  profile, created_at_us, updated_at_us, last_seen_at_us, outcome_strictness
 from agents
 where organization = :organization and (agent_id = :reference or id = :reference)
 order by created_at_us, id
@@ -29,7 +29,7 @@ where organization = :organization and (agent_id = :reference or id = :reference
 
 -- name: search_agents
 select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
-  profile, created_at_us, updated_at_us, last_seen_at_us
+  profile, created_at_us, updated_at_us, last_seen_at_us, outcome_strictness
 from agents
 where organization = :organization
   and (:search = '' or replace(lower(agent_id), lower(:search), '') <> lower(agent_id)
@@ -53,3 +53,15 @@ returning id
 update agents set last_seen_at_us = :now_us
 where organization = :organization and id = :id
 returning id
+
+-- name: set_outcome_strictness
+update agents set outcome_strictness = :strictness,
+  updated_at_us = case when :now_us > updated_at_us then :now_us else updated_at_us + 1 end
+where organization = :organization and id = :id
+returning id
+
+-- name: discover_agents
+select id, agent_id, name, profile from agents
+where organization = :organization and status = 'active'
+order by agent_id, environment
+limit :limit

@@ -1,6 +1,9 @@
 -- name: insert_secret
 insert into sealed_secrets (name, sealed) values (:name, :sealed)
 
+-- name: keep_secret
+insert into sealed_secrets (name, sealed) values (:name, :sealed) on conflict (name) do nothing
+
 -- name: find_secret
 select sealed from sealed_secrets where name = :name
 
