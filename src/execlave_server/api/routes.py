@@ -9,33 +9,67 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, sdk
+from execlave_server.api import admin, approvals, people, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
 from execlave_server.errors import NotFoundError, UnavailableError
+from execlave_server.model.permissions import Permission
 
 ENFORCE_PATH = "/policies/enforce"  # answers by rules of its own, see `api.enforce`
 
 ROUTES = (
-    Route("GET", "/agents", Access.AGENT, sdk.get_agents),
+    Route("GET", "/agents", Access.AGENT, sdk.get_agents, permission=Permission.AGENTS_READ),
     Route("POST", "/agents", Access.AGENT, sdk.post_agent),
     Route("GET", "/agents/{agent:path}/status-poll", Access.AGENT, sdk.get_status),
     Route("POST", "/agents/{agent:path}/heartbeat", Access.AGENT, sdk.post_heartbeat),
-    Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent),
-    Route("PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent),
-    Route("GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent),  # after those that end in more
+    Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent, permission=Permission.AGENTS_CONTROL),
+    Route(
+        "PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent, permission=Permission.AGENTS_CONTROL
+    ),
+    Route(
+        "GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent, permission=Permission.AGENTS_READ
+    ),  # after those that end in more
     Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, SDK_BODY_BYTES_MAX),
-    Route("GET", "/integrations", Access.ADMIN, admin.get_integrations),
-    Route("POST", "/integrations", Access.ADMIN, admin.post_integration),
-    Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration),
-    Route("PATCH", "/integrations/{id}", Access.ADMIN, admin.patch_integration),
-    Route("POST", "/integrations/{id}/test", Access.ADMIN, admin.post_integration_test),
-    Route("POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable),
-    Route("POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable),
-    Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries),
-    Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
-    Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),
+    Route("POST", "/auth/login", Access.ANYONE, people.post_login),
+    Route("POST", "/auth/logout", Access.PERSON, people.post_logout),
+    Route("GET", "/auth/me", Access.PERSON, people.get_me),
+    Route("GET", "/approvals", Access.ADMIN, approvals.get_approvals, permission=Permission.APPROVALS_READ),
+    # Any answer but 200 ends the SDK's waiting with an error, so this one is never rate-limited.
+    Route("GET", "/approvals/{id}", Access.AGENT, approvals.get_approval_status, permission=Permission.APPROVALS_READ),
+    Route("POST", "/approvals/{id}/verify", Access.AGENT, approvals.post_verify, SDK_BODY_BYTES_MAX),
+    Route("POST", "/approvals/{id}/grant", Access.PERSON, approvals.post_grant, permission=Permission.APPROVALS_DECIDE),
+    Route("POST", "/approvals/{id}/deny", Access.PERSON, approvals.post_deny, permission=Permission.APPROVALS_DECIDE),
+    Route("GET", "/integrations", Access.ADMIN, admin.get_integrations, permission=Permission.DESTINATIONS_READ),
+    Route("POST", "/integrations", Access.ADMIN, admin.post_integration, permission=Permission.DESTINATIONS_EDIT),
+    Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration, permission=Permission.DESTINATIONS_READ),
+    Route(
+        "PATCH", "/integrations/{id}", Access.ADMIN, admin.patch_integration, permission=Permission.DESTINATIONS_EDIT
+    ),
+    Route(
+        "POST",
+        "/integrations/{id}/test",
+        Access.ADMIN,
+        admin.post_integration_test,
+        permission=Permission.DESTINATIONS_EDIT,
+    ),
+    Route(
+        "POST",
+        "/integrations/{id}/enable",
+        Access.ADMIN,
+        admin.post_integration_enable,
+        permission=Permission.DESTINATIONS_EDIT,
+    ),
+    Route(
+        "POST",
+        "/integrations/{id}/disable",
+        Access.ADMIN,
+        admin.post_integration_disable,
+        permission=Permission.DESTINATIONS_EDIT,
+    ),
+    Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries, permission=Permission.DELIVERIES_READ),
+    Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked, permission=Permission.DELIVERIES_READ),
+    Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue, permission=Permission.DELIVERIES_REQUEUE),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

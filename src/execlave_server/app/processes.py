@@ -22,6 +22,7 @@ from execlave_server.app.installation import (
     open_store,
     open_vault,
 )
+from execlave_server.app.sweeping import keep_sweeping
 from execlave_server.clock import SystemClock
 from execlave_server.export.worker import ExportWorker
 from execlave_server.settings import Settings
@@ -67,7 +68,11 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
             signal.signal(number, lambda *_: None)  # uvicorn raises what it caught once more when it is done
         watch_parent(orphaned, stop)
         log.info("server.ready", address=_address(listener))
-        await server.serve(sockets=[listener])
+        sweeping = asyncio.create_task(keep_sweeping(services))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            sweeping.cancel()
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:

@@ -5,9 +5,11 @@ import sys
 import click
 
 from execlave_server import __version__
+from execlave_server.cli.approvals import approval
 from execlave_server.cli.deliveries import deliveries
 from execlave_server.cli.destinations import destination
 from execlave_server.cli.installation import init, key, migrate, org
+from execlave_server.cli.people import user
 from execlave_server.cli.running import demo, sandbox, serve, server_process, worker
 from execlave_server.errors import ExeclaveServerError
 
@@ -24,7 +26,21 @@ def commands() -> None:
     """
 
 
-for command in (init, migrate, org, key, destination, deliveries, serve, worker, sandbox, demo, server_process):
+for command in (
+    init,
+    migrate,
+    org,
+    key,
+    user,
+    approval,
+    destination,
+    deliveries,
+    serve,
+    worker,
+    sandbox,
+    demo,
+    server_process,
+):
     commands.add_command(command)
 
 
