@@ -33,8 +33,8 @@ _VIEWER = frozenset({
     Permission.AGENTS_READ, Permission.APPROVALS_READ, Permission.BUDGETS_READ, Permission.DELIVERIES_READ,
     Permission.DESTINATIONS_READ, Permission.POLICIES_READ, Permission.TRACES_READ,
 })  # fmt: skip
-_ANALYST = _VIEWER | {Permission.AUDIT_READ, Permission.POLICIES_EDIT}
-_APPROVER = _VIEWER | {Permission.AUDIT_READ, Permission.APPROVALS_DECIDE, Permission.AGENTS_CONTROL}
+_ANALYST = _VIEWER | {Permission.AUDIT_READ}
+_APPROVER = _ANALYST | {Permission.APPROVALS_DECIDE, Permission.AGENTS_CONTROL}
 _ADMIN = frozenset(Permission) - {Permission.PEOPLE_EDIT}
 
 ROLES: Mapping[PersonRole, frozenset[Permission]] = {
