@@ -160,6 +160,13 @@ async def test_a_session_ends(office, clock, ending):
         await sign_in(services, office.credentials("another long password"))
 
 
+async def test_a_password_is_what_it_looks_like(office):
+    """An accented letter is the same whether a keyboard made one code point of it or two."""
+    await change_password(office.services, office.organization, "ada@example.com", Secret("cafe\u0301 cafe\u0301 cafe"))
+
+    assert (await prove_person(office.services, office.credentials("caf\u00e9 caf\u00e9 cafe"))) == office.ada
+
+
 async def test_what_is_over_is_swept(office, clock, read):
     """Sessions that have expired and attempts of past periods are forgotten, the others kept."""
     await sign_in(office.services, office.credentials())

@@ -1,7 +1,6 @@
 """Approvals over HTTP, on the command line, and as the published SDK waits for them and verifies them."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from harness import Answer, Caller, Platform, assert_failed, wait_for
 
 from approvals import ACTION, ask_approval, digest_of
 from execlave_server.actions.services import Services
-from execlave_server.api.enforce import _read as read_enforce
 from execlave_server.app.installation import open_services
 from execlave_server.clock import SystemClock
 from execlave_server.settings import load_settings
@@ -169,11 +167,16 @@ class TestDeciding:
     @pytest.mark.parametrize(
         "action", [ACTION, {"input": "x", "environment": "e"}, {**ACTION, "metadata": {"b": 1, "a": [None]}}]
     )
-    def test_enforce_and_verify_digest_alike(self, action):
+    def test_enforce_and_verify_digest_alike(self, platform, action):
         """What enforce binds is what verify compares, whatever else the enforce call says."""
-        body = {"agentId": "bot", "toolOutputs": [], **action}
+        decided = platform.server.agent.post(
+            "/api/v1/policies/enforce", {"agentId": "nobody", "toolOutputs": [], **action}
+        )
+        bound = platform.installation.rows(
+            "select action_digest from decisions where id = ?", decided.json["decisionId"]
+        )
 
-        assert read_enforce(json.dumps(body).encode()).action_digest == digest_of(action)
+        assert bound == [(digest_of(action),)]
 
 
 class TestCommands:

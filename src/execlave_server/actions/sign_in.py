@@ -104,7 +104,8 @@ async def sweep_sign_ins(services: Services) -> None:
 
 def plain_email(email: str) -> str:
     """An email as it is stored and looked up."""
-    return unicodedata.normalize("NFKC", email).strip().lower()
+    readable = email.encode(errors="replace").decode()  # a terminal may hand over bytes that are no text
+    return unicodedata.normalize("NFKC", readable).strip().lower()
 
 
 async def _prove(services: Services, credentials: Credentials, session: Parameters | None) -> Person:

@@ -1,10 +1,11 @@
 """Signing in and out over HTTP. The token goes as `Authorization: Bearer`; cookies are the pages' business."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.responses import Response
 
+from execlave_server.actions.manage_people import EMAIL_CHARS_MAX, PASSWORD_CHARS_MAX
 from execlave_server.actions.sign_in import Credentials, sign_in, sign_out
 from execlave_server.api.codec import data, decode
 from execlave_server.api.exchange import Exchange
@@ -12,12 +13,13 @@ from execlave_server.api.times import iso
 from execlave_server.model.people import Person
 from execlave_server.model.permissions import ROLES
 from execlave_server.model.secret import Secret
+from execlave_server.model.traces import ID_CHARS_MAX
 
 
 class _LoginBody(Struct, forbid_unknown_fields=True):
-    email: str
-    password: str
-    organization: str | None = None
+    email: Annotated[str, Meta(max_length=EMAIL_CHARS_MAX)]
+    password: Annotated[str, Meta(max_length=PASSWORD_CHARS_MAX)]
+    organization: Annotated[str, Meta(max_length=ID_CHARS_MAX)] | None = None
 
 
 async def post_login(exchange: Exchange) -> Response:

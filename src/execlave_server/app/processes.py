@@ -73,6 +73,7 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
             await server.serve(sockets=[listener])
         finally:
             sweeping.cancel()
+            await asyncio.wait([sweeping])
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:

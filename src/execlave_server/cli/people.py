@@ -29,7 +29,7 @@ def read_password(prompt: str, *, confirm: bool) -> Secret:
     if sys.stdin.isatty():
         text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     else:
-        text = sys.stdin.readline().rstrip("\r\n")
+        text = sys.stdin.buffer.readline().decode(errors="replace").rstrip("\r\n")
     return Secret(text)
 
 

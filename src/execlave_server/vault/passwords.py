@@ -1,6 +1,7 @@
 """Passwords as they are kept: argon2id, slow on purpose, on two threads of their own."""
 
 import asyncio
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
@@ -18,7 +19,7 @@ DECOY = "$argon2id$v=19$m=19456,t=2,p=1$6ZnZ/XnFchhMah5dwmxgjw$K+ndLDD7xM24yqGfU
 
 async def hash_password(password: Secret) -> str:
     """The hash to keep, with its salt and parameters in it."""
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, _HASHER.hash, password.reveal())
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, _hash, password)
 
 
 async def is_password(password_hash: str, password: Secret) -> bool:
@@ -26,8 +27,17 @@ async def is_password(password_hash: str, password: Secret) -> bool:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, _verify, password_hash, password)
 
 
+def _hash(password: Secret) -> str:
+    return _HASHER.hash(_typed(password))
+
+
 def _verify(password_hash: str, password: Secret) -> bool:
     try:
-        return _HASHER.verify(password_hash, password.reveal())
+        return _HASHER.verify(password_hash, _typed(password))
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _typed(password: Secret) -> str:
+    """One form for what looks the same: keyboards make an accented letter of one code point or of two."""
+    return unicodedata.normalize("NFKC", password.reveal())
