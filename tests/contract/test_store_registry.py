@@ -8,9 +8,12 @@ import pytest
 
 from execlave_server.actions.read_deliveries import DeliveryCounts
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.audit.chain import Entry
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
+from execlave_server.model.approvals import Approval
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
+from execlave_server.model.people import Person
 from execlave_server.store.protocol import Call, Check, StaleError, Write, find_one
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -18,16 +21,22 @@ FOUND_AS = [
     (Agent, "agents_named"),
     (Agent, "search_agents"),
     (ApiKey, "find_api_key"),
+    (Approval, "find_approval"),
+    (Approval, "list_approvals"),
     (ApiKey, "list_api_keys"),
     (DeliveryCounts, "delivery_counts"),
     (Destination, "all_destinations"),
     (Destination, "find_destination"),
     (Destination, "list_destinations"),
+    (Entry, "certificate_entry"),
     (LedgerState, "ledger_state"),
     (Organization, "find_organization"),
     (Organization, "list_organizations"),
     (ParkedLog, "find_parked"),
     (ParkedLog, "list_parked"),
+    (Person, "find_person"),
+    (Person, "list_people"),
+    (Person, "session_person"),
 ]
 
 

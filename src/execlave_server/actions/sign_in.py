@@ -1,5 +1,6 @@
 """How people come in: email and password once, then a session token. One answer for whatever was wrong."""
 
+import asyncio
 import re
 import unicodedata
 from typing import NamedTuple
@@ -22,6 +23,7 @@ PERIOD_US = 15 * 60_000_000  # attempts are counted anew every quarter of an hou
 ATTEMPTS_EMAIL_AND_ADDRESS_MAX = 10  # somebody who has forgotten his password
 ATTEMPTS_ADDRESS_MAX = 60  # an office behind one address
 ATTEMPTS_EMAIL_MAX = 100  # from many addresses; high, because it keeps the person himself out too
+FAILURES_EVERY_US = 100_000  # a failure is told at the next of these, so that its time does not tell a known email
 COMMAND_LINE = "command"  # the address of who signs in on the machine itself
 
 _METHOD = "password"
@@ -110,6 +112,7 @@ def plain_email(email: str) -> str:
 
 async def _prove(services: Services, credentials: Credentials, session: Parameters | None) -> Person:
     """Check a password and write down that it was tried. Nothing before the last line tells a known email."""
+    started_us = services.clock.elapsed_us()
     email, period = plain_email(credentials.email), services.clock.now_us() // PERIOD_US
     counters = _counters(services, email, credentials.address)
     await _refuse_throttled(services, counters, period)
@@ -134,6 +137,8 @@ async def _prove(services: Services, credentials: Credentials, session: Paramete
         await _refuse_throttled(services, counters, period)
         proved = None
     if proved is None:
+        spent_us = services.clock.elapsed_us() - started_us
+        await asyncio.sleep(-spent_us % FAILURES_EVERY_US / 1e6)
         raise SignInFailedError(
             "Email and password do not belong together here. If you are in several organizations, name the one."
         )
