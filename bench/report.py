@@ -43,7 +43,7 @@ def publish(
     if not save:
         return
     RESULTS.mkdir(exist_ok=True)
-    machine = _machine()
+    machine = describe_machine()
     kept = {"name": name, "machine": machine, "method": lines, "rounds": rounds, "medians": medians(rounds)}
     kept["targets"] = [target._asdict() for target in targets]
     (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
@@ -70,7 +70,8 @@ def _shown(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def _machine() -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
+    """What the figures depend on: the date, the versions, the machine."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "measured": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),

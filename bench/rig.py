@@ -53,6 +53,12 @@ def on_product_core() -> Iterator[None]:
         os.sched_setaffinity(0, {GENERATOR_CORE})
 
 
+def allow_every_core(pid: int) -> None:
+    """Let a process, with all of its threads, run where the kernel wants it."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {PRODUCT_CORE, GENERATOR_CORE})
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far, all of its threads, in steps of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -174,11 +180,21 @@ class Product:
         }
         self._started = itertools.count()
         self.key = self._command("init", "--json")["apiKey"]
-        options = ["--name", "bench", "--site", "datadoghq.com", "--service", "agents-prod", "--json", "--enable"]
-        tags = ["--ddtags", "env:production,team:platform", "--api-key-stdin"]
+        self.add_destination("bench", "datadoghq.com")
+
+    def add_destination(self, name: str, site: str) -> None:
+        """Another destination, tested and enabled. Its site's address is a setting: see `at`."""
+        options = ["--name", name, "--site", site, "--service", "agents-prod", "--json", "--enable"]
+        tags = ["--ddtags", "env:production,team:platform", "--api-key-stdin", "--no-heartbeat"]
         added = self._command("destination", "add", "datadog", *options, *tags, given=DATADOG_KEY)
         if added["state"] != "enabled":
             raise RuntimeError(f"the destination was not enabled: {added}")
+
+    def at(self, site: str, sink_port: int) -> None:
+        """Another site, at a sink of its own."""
+        for kind, path in (("INTAKE", "/api/v2/logs"), ("API", "")):
+            name = f"EXECLAVE_SERVER_DATADOG_{kind}_URLS"
+            self._environment[name] += f",{site}=http://127.0.0.1:{sink_port}{path}"
 
     @property
     def database(self) -> Path:
@@ -186,25 +202,29 @@ class Product:
         return self.data_dir / "execlave.db"
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[tuple[int, int]]:
-        """`serve --no-worker`: its port, and the process that answers, alone on the product's core."""
+    def serving(self, *, register: bool = True, pinned: bool = True) -> Iterator[tuple[int, int]]:
+        """`serve --no-worker`: its port, and the process that answers, alone on the product's core if pinned."""
         with self._process("serve", "--no-worker", "--port", "0") as (parent, log):
             _wait_for(parent, log, b"server.ready")
             os.sched_setaffinity(parent.pid, {GENERATOR_CORE})
             child = int(Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0])
+            if not pinned:
+                allow_every_core(child)
             port = int(re.findall(rb"Serving on http://127.0.0.1:(\d+)", log.read_bytes())[0])
             client = Client(port, self.key)
-            for agent, level in AGENTS.items():
+            for agent, level in AGENTS.items() if register else ():
                 agent_name = agent.replace("-", " ").title()
                 registration = {"agentId": agent, "name": agent_name, "environment": "production"}
                 client.json("POST", "/api/v1/agents", registration | {"autonomyLevel": level})
             yield port, child
 
     @contextlib.contextmanager
-    def working(self) -> Iterator[int]:
-        """`worker` on the product's core, from the moment it is ready."""
+    def working(self, *, pinned: bool = True) -> Iterator[int]:
+        """`worker` on the product's core, from the moment it is ready; on every core if not pinned."""
         with self._process("worker") as (process, log):
             _wait_for(process, log, b"worker.ready")
+            if not pinned:
+                allow_every_core(process.pid)
             yield process.pid
 
     @contextlib.contextmanager
@@ -225,6 +245,25 @@ class Product:
         connection = apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             return connection.execute(query).fetchone()[0]
+        finally:
+            connection.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its commands are started with."""
+        return dict(self._environment)
+
+    def set(self, **settings: str) -> None:
+        """Settings for the processes started from now on."""
+        self._environment = self._environment | {
+            f"EXECLAVE_SERVER_{name.upper()}": text for name, text in settings.items()
+        }
+
+    def change(self, statement: str) -> None:
+        """Change the database, as only a benchmark may. No process may be running."""
+        connection = apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.execute(statement)
         finally:
             connection.close()
 

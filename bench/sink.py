@@ -27,8 +27,11 @@ class Intake(asyncio.Protocol):
     """Takes requests whole, notes when, and answers 202.
 
     Afterwards GET /sink/first/N answers the first N logs, and GET /sink/count what arrived in all, and forgets it.
+    After GET /sink/hang it takes requests and never answers them, until GET /sink/answer, which cuts them off.
     """
 
+    hangs = False
+    hung: set[asyncio.BaseTransport] = set()  # noqa: RUF012 - shared, likewise
     received: list[tuple[int, bytes]] = []  # noqa: RUF012 - shared by every connection of this one process
     _logs = msgspec.json.Decoder(list[_Log])
     _raw_logs = msgspec.json.Decoder(list[msgspec.Raw])
@@ -51,7 +54,11 @@ class Intake(asyncio.Protocol):
             body = bytes(self._pending[body_start : self._wanted])
             del self._pending[: self._wanted]
             self._wanted = 0
-            status, content = self._answer(head.split(b" ", 2)[1].decode(), body)
+            path = head.split(b" ", 2)[1].decode()
+            if Intake.hangs and path.startswith("/api/"):
+                Intake.hung.add(self._transport)
+                continue
+            status, content = self._answer(path, body)
             answer = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
             self._transport.write(answer % (status, len(content), content))
 
@@ -61,6 +68,11 @@ class Intake(asyncio.Protocol):
             return 202, b"{}"
         if path == "/api/v1/validate":
             return 200, b'{"valid":true}'
+        if path in {"/sink/hang", "/sink/answer"}:
+            Intake.hangs = path == "/sink/hang"
+            while Intake.hung:
+                Intake.hung.pop().abort()
+            return 200, b"{}"
         if path.startswith("/sink/first/"):
             wanted = int(path.rpartition("/")[2])
             logs = (raw for body in self._bodies() for raw in self._raw_logs.decode(body))

@@ -70,7 +70,7 @@ async def ask_approval(
         latency_us=1,
         approval=requested.id,
     )
-    decision = Decision(decision_id, Outcome.BLOCKED, (), digest_context(context))
+    decision = Decision(decision_id, Outcome.APPROVAL_REQUIRED, (), digest_context(context))
     [salt] = services.clock.salts(1)
     await services.store.commit(
         Write(calls=requested.calls, decision=new_decision(decision, facts, salt), events=requested.events)

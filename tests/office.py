@@ -10,8 +10,10 @@ from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.issue_key import create_organization, issue_key
 from execlave_server.actions.manage_people import add_person
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.services import Services
 from execlave_server.actions.sign_in import Credentials
+from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.audit.chain import Entry, Head, verify_chain
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
@@ -19,6 +21,7 @@ from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organiza
 from execlave_server.model.people import Person, PersonRole
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
+from execlave_server.store.disk import FolderDisk, Reserve
 from execlave_server.store.protocol import Store
 from execlave_server.vault.envelope import Vault
 from execlave_server.vault.key_encryption_key import create_key_file, open_key_file
@@ -30,7 +33,7 @@ def services_on(store: Store, clock: Clock, folder: Path) -> Services:
     """What the composition root makes, on this store; the same key-encryption key for the same folder."""
     if not (folder / "kek").exists():
         create_key_file(folder / "kek")
-    settings = Settings(data_dir=folder)
+    settings, disk = Settings(data_dir=folder), FolderDisk(folder)
     return Services(
         store=store,
         clock=clock,
@@ -38,8 +41,10 @@ def services_on(store: Store, clock: Clock, folder: Path) -> Services:
         vault=Vault(open_key_file(folder / "kek")),
         keys=KeyRing(store, Secret("pepper"), clock),
         agents=AgentRegistry(store),
+        policies=PolicyBook(store),
         costs=CostEstimator(),
         datadog=DatadogConnector(settings),
+        disk=DiskWatch(disk, Reserve(folder / "reserve", 0, disk), 0),
     )
 
 

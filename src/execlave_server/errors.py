@@ -8,6 +8,7 @@ class ExeclaveServerError(Exception):
 
     code = "INTERNAL"
     status = 500
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
         if not message.strip():
@@ -103,6 +104,13 @@ class UnavailableError(ExeclaveServerError):
     status = 503
 
 
+class DiskLowError(UnavailableError):
+    """The disk is so full that what is left is kept for decisions; traces are refused until there is space again."""
+
+    code = "DISK_LOW"
+    retry_after_s = 30
+
+
 class SettingsError(ExeclaveServerError):
     """A setting is unknown, missing or wrong; the text names it."""
 
@@ -113,6 +121,12 @@ class DataDirError(ExeclaveServerError):
     """The data directory is missing, unreadable, in use, or of another version."""
 
     code = "DATA_DIR"
+
+
+class BackupError(ExeclaveServerError):
+    """A backup cannot be made, or a file is not one that can be restored."""
+
+    code = "BACKUP"
 
 
 class SecretError(ExeclaveServerError):

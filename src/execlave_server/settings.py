@@ -14,7 +14,11 @@ import msgspec
 from execlave_server.errors import SettingsError
 
 PREFIX = "EXECLAVE_SERVER_"
+DATABASE_SCHEMES = {"postgresql", "postgres"}
+PORT_MAX = 65_535
+TOKEN_CHARS_MIN = 16  # a shorter one can be guessed
 SETTINGS_FILE = "settings.toml"  # in the data directory; the environment wins over it
+_AMOUNT_MAX = 1_000_000_000  # of days or MB: beyond anything meant, and in microseconds still a 64-bit integer
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class Settings:
 
     data_dir: Path = Path("execlave-data")
     """Where the database and the settings file are."""
+
+    database_url: str = field(default="", repr=False)  # it may hold a password
+    """`postgresql://user:password@host/database`. Empty: SQLite in the data directory."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Beyond loopback the server asks for TLS, a trusted proxy, or --insecure."""
@@ -66,6 +73,24 @@ class Settings:
     datadog_sandbox_any_host: bool = False
     """Lets the sandbox's address be beyond loopback: traces then leave this machine in clear."""
 
+    metrics_address: str = ""
+    """Where the server answers Prometheus, `host:port` or a port of loopback. Empty: nowhere."""
+
+    worker_metrics_address: str = ""
+    """The same for the export worker."""
+
+    metrics_token: str = field(default="", repr=False)
+    """Bearer token for /metrics on the main port. Empty: there are no metrics there."""
+
+    retention_days: int = 90
+    """How many days after they were received traces and decisions are kept; the server sweeps the rest. 0: for ever."""
+
+    free_space_mb_min: int = 256
+    """Below this many MB (2**20 bytes) free on the database's disk traces are refused; decisions go on. 0: never."""
+
+    reserve_mb: int = 64
+    """Size of a file that is given up when the disk is full, so that decisions can still be recorded. 0: none."""
+
     @property
     def database(self) -> Path:
         """The SQLite file."""
@@ -90,6 +115,18 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any)
     settings = Settings(**{name: _convert(name, value) for name, value in raw.items()})
     _check(settings)
     return settings
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of `host:port`, `[::1]:port` or a port alone, which is one of loopback. Raises SettingsError."""
+    host, _, port = text.rpartition(":")
+    try:
+        number = int(port) if port.isascii() and port.isdigit() else -1
+    except ValueError:
+        number = -1
+    if not 0 <= number <= PORT_MAX:
+        raise SettingsError(f"The address {text!r} must be one like 127.0.0.1:9464, or a port of this machine alone.")
+    return host.strip("[]") or "127.0.0.1", number
 
 
 def is_loopback(host: str) -> bool:
@@ -146,14 +183,41 @@ _READ_TEXT: Mapping[Any, Callable[[str], Any]] = {int: int, bool: _boolean, Mapp
 
 
 def _check(settings: Settings) -> None:
-    if not 0 <= settings.port <= 65_535:  # noqa: PLR2004 - TCP's own range
+    _check_numbers(settings)
+    _check_words(settings)
+    _check_addresses(settings)
+
+
+def _check_numbers(settings: Settings) -> None:
+    if not 0 <= settings.port <= PORT_MAX:
         raise SettingsError(f"The port {settings.port} is not between 0 and 65535.")
+    for name in ("retention_days", "free_space_mb_min", "reserve_mb"):
+        if not 0 <= getattr(settings, name) <= _AMOUNT_MAX:
+            raise SettingsError(
+                f"EXECLAVE_SERVER_{name.upper()} is {getattr(settings, name)}; it must be from 0 to {_AMOUNT_MAX:,}."
+            )
+
+
+def _check_words(settings: Settings) -> None:
     if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
         raise SettingsError("TLS needs both EXECLAVE_SERVER_TLS_CERT_FILE and EXECLAVE_SERVER_TLS_KEY_FILE.")
     if settings.kek and not settings.kek.startswith("file:"):
         raise SettingsError(f"EXECLAVE_SERVER_KEK is {settings.kek!r}; this version knows file:/path only.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
+    if settings.metrics_token and len(settings.metrics_token) < TOKEN_CHARS_MIN:
+        raise SettingsError(f"EXECLAVE_SERVER_METRICS_TOKEN must have at least {TOKEN_CHARS_MIN} characters.")
+    if settings.database_url and urlsplit(settings.database_url).scheme not in DATABASE_SCHEMES:
+        scheme = settings.database_url.partition(":")[0] if "://" in settings.database_url else "none"
+        raise SettingsError(
+            f"EXECLAVE_SERVER_DATABASE_URL has the scheme {scheme!r}; this version knows "
+            "postgresql://user@host/database and, where the setting is empty, SQLite in the data directory."
+        )
+
+
+def _check_addresses(settings: Settings) -> None:
+    for address in filter(None, (settings.metrics_address, settings.worker_metrics_address)):
+        parse_address(address)
     urls = [
         ("public_url", settings.public_url),
         ("datadog_sandbox_url", settings.datadog_sandbox_url),

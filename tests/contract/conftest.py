@@ -270,6 +270,7 @@ class Tenant:
             "key_hint": "abcd",
             "service": "execlave",
             "ddtags": "env:production",
+            "heartbeat": 1,
             "now_us": now_us,
         }
         after: Parameters = {

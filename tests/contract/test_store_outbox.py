@@ -1,11 +1,16 @@
 """The outbox: leases with deadlines and fences, results, and the ledger that adds up."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
+import apsw
 import pytest
 
 from execlave_server.actions.read_deliveries import DeliveryCounts
+from execlave_server.export.retries import WAIT_US_MAX
 from execlave_server.store.protocol import Call, Parameters, Row, Store, Write
+from execlave_server.store.sqlite import create_database
+from execlave_server.store.statements import load_statements
 
 LEASE_US = 20_000_000
 ALL = 1_000_000
@@ -36,12 +41,14 @@ class Ledger:
 
     async def lease(self, now_us: int, *, rows: int = ALL, logs: int = ALL) -> dict[int, int]:
         """Lease what is due; the fence of each batch leased."""
-        found = await self.run("lease_outbox", now_us=now_us, lease_until_us=now_us + LEASE_US, rows=rows, logs=logs)
+        limits = {"far_us": now_us + WAIT_US_MAX, "rows": rows, "logs": logs}
+        found = await self.run("lease_outbox", now_us=now_us, lease_until_us=now_us + LEASE_US, **limits)
         return {row[0]: row[1] for row in found}
 
     async def is_due(self, now_us: int) -> bool:
         """Whether anything is due."""
-        return bool(await self.store.rows("is_due", {"destination": self.destination, "now_us": now_us}))
+        times: Parameters = {"now_us": now_us, "far_us": now_us + WAIT_US_MAX}
+        return bool(await self.store.rows("is_due", {"destination": self.destination, **times}))
 
 
 @pytest.fixture
@@ -87,7 +94,8 @@ async def test_a_new_batch_is_due_at_once(ledger, queue, clock):
 async def test_a_lease_says_what_was_leased(ledger, queue, acme, read):
     """A lease returns batch, fence, attempts, number of logs, time of commit, bytes of logs, and how far it is."""
     now_us = await queue(3, 2)
-    parameters = {"now_us": now_us, "lease_until_us": now_us + LEASE_US, "rows": ALL, "logs": ALL}
+    until_us, far_us = now_us + LEASE_US, now_us + WAIT_US_MAX
+    parameters = {"now_us": now_us, "lease_until_us": until_us, "far_us": far_us, "rows": ALL, "logs": ALL}
 
     rows = await ledger.run("lease_outbox", **parameters)
 
@@ -262,7 +270,7 @@ async def test_results_and_leases_share_a_write(ledger, queue):
     fences = await ledger.lease(now_us, rows=1)
     mine = {"destination": ledger.destination}
     delivered = Call("mark_done", {**mine, **DONE, "batch": 1, "fence": fences[1], "status": 202, "now_us": now_us})
-    limits = {"lease_until_us": now_us + LEASE_US, "rows": ALL, "logs": ALL}
+    limits = {"lease_until_us": now_us + LEASE_US, "far_us": now_us + 20 * LEASE_US, "rows": ALL, "logs": ALL}
     lease = Call("lease_outbox", {**mine, **limits, "now_us": now_us + 10 * LEASE_US})
 
     written = await ledger.store.commit(Write(calls=[delivered, lease]))
@@ -300,3 +308,41 @@ async def test_holding_stops_an_enabled_destination_only(ledger, acme, read):
         ("held", "key refused", 77),
         ("disabled", None, 1),
     ]
+
+
+async def test_a_clock_set_back_makes_nothing_wait(ledger, queue):
+    """What is due later than any wait ends was written under another time: it is due, leased or not, within limits."""
+    now_us = await queue(1, 1, 1)
+    await ledger.lease(now_us, rows=1)
+    back_us = now_us - 3_600_000_000
+
+    assert await ledger.is_due(back_us) is True
+    assert await ledger.lease(back_us, rows=2) == {2: 1, 3: 1}
+    assert await ledger.lease(back_us) == {1: 2}
+    assert await ledger.is_due(back_us) is False
+
+
+async def test_the_longest_wait_is_kept(ledger, queue):
+    """A batch told to wait as long as is ever told is not due before."""
+    now_us = await queue(1)
+    fences = await ledger.lease(now_us)
+    later_us = now_us + WAIT_US_MAX
+    await ledger.run("mark_waiting", batch=1, fence=fences[1], due_at_us=later_us, status=503, answer="")
+
+    assert await ledger.is_due(now_us) is False
+    assert await ledger.lease(now_us) == {}
+    assert await ledger.is_due(now_us - 1) is True
+
+
+@pytest.mark.parametrize("statement", ["is_due", "lease_outbox"])
+def test_due_rows_are_found_by_their_index(statement, tmp_path, clock):
+    """Whatever waits, only rows that are due are looked at: each side of the question seeks in the partial index."""
+    create_database(tmp_path / "execlave.db", clock)
+    sql = load_statements("sqlite")[statement]
+    with closing(apsw.Connection(str(tmp_path / "execlave.db"))) as connection:
+        plan = [row[3] for row in connection.execute(f"explain query plan {sql.sql}", dict.fromkeys(sql.parameters, 1))]
+
+    seeks = [line for line in plan if "outbox_due" in line]
+    assert len(seeks) == 2
+    assert all("destination=? AND due_at_us" in line for line in seeks)
+    assert not [line for line in plan if line.startswith("SCAN outbox")]

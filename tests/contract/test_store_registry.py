@@ -6,37 +6,55 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from execlave_server.actions.read_deliveries import DeliveryCounts
+from execlave_server.actions.doctor.ledger import LedgerRow
+from execlave_server.actions.doctor.queue import QueueFacts
+from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
+from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
+from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
+from execlave_server.actions.read_trace_deliveries import TraceDeliveryRow
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.actions.rotate_secrets import SealedSecret
+from execlave_server.actions.sweep import ExpiredBatch
 from execlave_server.audit.chain import Entry
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.approvals import Approval
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
 from execlave_server.model.people import Person
-from execlave_server.store.protocol import Call, Check, StaleError, Write, find_one
+from execlave_server.store.protocol import Call, Check, NewDecision, StaleError, Write, find_one
 
 SOURCE = Path(__file__).parents[2] / "src"
 FOUND_AS = [
     (Agent, "agents_named"),
     (Agent, "search_agents"),
     (ApiKey, "find_api_key"),
+    (ApiKey, "list_api_keys"),
     (Approval, "find_approval"),
     (Approval, "list_approvals"),
-    (ApiKey, "list_api_keys"),
     (DeliveryCounts, "delivery_counts"),
+    (DeliveryStanding, "delivery_standing"),
     (Destination, "all_destinations"),
     (Destination, "find_destination"),
     (Destination, "list_destinations"),
+    (DestinationStanding, "destination_standings"),
     (Entry, "certificate_entry"),
+    (ExpiredBatch, "expired_batches"),
+    (LedgerRow, "ledger_page"),
     (LedgerState, "ledger_state"),
     (Organization, "find_organization"),
     (Organization, "list_organizations"),
+    (ParkedCount, "parked_by_reason"),
     (ParkedLog, "find_parked"),
     (ParkedLog, "list_parked"),
     (Person, "find_person"),
     (Person, "list_people"),
     (Person, "session_person"),
+    (QueueFacts, "queue_facts"),
+    (SealedSecret, "list_sealed"),
+    (StoredPolicy, "find_policy"),
+    (StoredPolicy, "live_policies"),
+    (StoredVersion, "policy_versions"),
+    (TraceDeliveryRow, "trace_deliveries"),
 ]
 
 
@@ -389,7 +407,9 @@ async def test_a_decision_is_recorded_with_its_facts(acme):
         "decided_at_us": 7,
         "latency_us": 9,
     }
-    await run(acme.store, "insert_decision", organization=acme.number, api_key="key_1", **facts)
+    unasked = {"policies": "[]", "approval": None, "client": None, "salt": b"salt"}
+    row = {**facts, **unasked, "organization": acme.number, "api_key": "key_1"}
+    await acme.store.commit(Write(decision=NewDecision(acme.number, row, bytes(32))))
 
     wanted = {"organization": acme.number, "id": "dec_1"}
     assert await acme.store.rows("find_decision", wanted) == [tuple(facts.values())]

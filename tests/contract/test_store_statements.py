@@ -127,3 +127,14 @@ def test_rows_of_traces_fill_the_columns_in_order():
     columns = statement.sql.partition("(")[2].partition(")")[0]
 
     assert [name.strip() for name in columns.split(",")] == list(statement.parameters)
+
+
+def test_every_sealed_column_is_rotated(database):
+    """No column of sealed secrets is left out of what `secrets rotate` lists."""
+    listed = STATEMENTS["list_sealed"].sql
+    columns = "select m.name, c.name from sqlite_schema m, pragma_table_info(m.name) c where m.type = 'table'"
+
+    sealed = {(table, column) for table, column in database.execute(columns) if "sealed" in column}
+
+    assert len(sealed) >= 3
+    assert {(table, column) for table, column in sealed if f"{column} " not in listed or table not in listed} == set()

@@ -32,12 +32,16 @@ WITHIN_S = 20.0
 
 
 class PushedClock(SystemClock):
-    """The machine's clock, ahead by `pushed_us`."""
+    """The machine's clock. `pushed_us` more have passed; the wall clock was set forward by `set_us`, or back."""
 
     pushed_us = 0
+    set_us = 0
 
     def now_us(self) -> int:
-        return super().now_us() + self.pushed_us
+        return super().now_us() + self.pushed_us + self.set_us
+
+    def elapsed_us(self) -> int:
+        return super().elapsed_us() + self.pushed_us
 
 
 @dataclass
@@ -69,13 +73,16 @@ class Rig:
             assert answer.status == 200
 
     async def logs(self) -> list[dict[str, Any]]:
+        return [log for log in await self.every_log() if "trace_id" in log]
+
+    async def every_log(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         after = 0
         while True:
             async with self.session.get(f"{self.sandbox_url}/sandbox/logs?after={after}&limit=10000") as answer:
                 page = await answer.json()
             if not page["data"]:
-                return [each["log"] for each in found if "trace_id" in each["log"]]
+                return [each["log"] for each in found]
             found += page["data"]
             after = page["meta"]["next"]
 
@@ -98,12 +105,12 @@ class Rig:
         return counts
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
+    async def worker(self) -> AsyncIterator[ExportWorker]:
         stopping = asyncio.Event()
         worker = ExportWorker(self.services.store, self.services.vault, self.clock, self.services.settings)
         task = asyncio.create_task(worker.run(stopping))
         try:
-            yield
+            yield worker
         finally:
             stopping.set()
             await task
@@ -122,7 +129,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
             _, key = await issue_key(
                 services, organization, name="", environment=KeyEnvironment.PRODUCTION, role=Role.AGENT
             )
-            wanted = Wanted(site="sandbox", api_key=Secret(KEY))
+            wanted = Wanted(site="sandbox", api_key=Secret(KEY), heartbeat=False)  # tests count requests
             destination = await add_destination(services, organization.id, organization.number, wanted)
             await try_destination(services, organization.number, destination.id)
             destination = await enable_destination(services, organization.number, destination.id)

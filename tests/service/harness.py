@@ -23,6 +23,7 @@ POLL_S = 0.02
 DATADOG_KEY = "5f0e1d2c3b4a59687786a5b4c3d2e1f0"
 PUBLIC_URL = "https://execlave.example"
 CONNECTION_TEST = "execlave connection test"  # the message of Test connection's log
+HEARTBEAT = "execlave heartbeat"  # the message of the log that a destination gets each minute
 
 T = TypeVar("T")
 
@@ -57,7 +58,12 @@ def processes_holding(text: str) -> list[str]:
 def clean_environment(**settings: str) -> dict[str, str]:
     """This process's environment without anything of Execlave's or Datadog's, and with these settings."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("EXECLAVE_", "DD_"))}
-    return kept | {f"EXECLAVE_SERVER_{name.upper()}": text for name, text in settings.items()}
+    return kept | as_variables(settings)
+
+
+def as_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as environment variables."""
+    return {f"EXECLAVE_SERVER_{name.upper()}": text for name, text in settings.items()}
 
 
 @dataclass(frozen=True)
@@ -181,10 +187,10 @@ class Sandbox(Program):
         self._rows: list[dict[str, Any]] = []
 
     def logs(self) -> list[dict[str, Any]]:
-        """Every log of a trace it holds, in arrival order, without the test logs of Test connection."""
+        """Every log of a trace it holds, in arrival order, without connection tests and heartbeats."""
         while page := self.caller.get(f"/sandbox/logs?limit=10000&after={len(self._rows)}").data:
             self._rows += page
-        return [row["log"] for row in self._rows if row["log"]["message"] != CONNECTION_TEST]
+        return [row["log"] for row in self._rows if row["log"]["message"] not in {CONNECTION_TEST, HEARTBEAT}]
 
     def wait_for_logs(self, wanted: Callable[[dict[str, Any]], bool], count: int) -> list[dict[str, Any]]:
         """The logs that are wanted, once there are so many."""
@@ -213,7 +219,7 @@ class Server(Program):
 
     def __init__(self, installation: "Installation", arguments: Sequence[str], **settings: str) -> None:
         log_file = installation.folder / f"serve-{len(list(installation.folder.glob('serve-*')))}.log"
-        environment = {**installation.environment, **clean_environment(**settings)}
+        environment = {**installation.environment, **as_variables(settings)}
         super().__init__(["serve", "--data-dir", str(installation.data_dir), *arguments], log_file, environment)
         self.url = self.wait_for_line(r"Serving on (\S+)")[1]
         self.port = str(urlsplit(self.url).port)
@@ -260,10 +266,10 @@ class Server(Program):
 class Installation:
     """A data directory made by `init`, and the commands run on it."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, variables: Mapping[str, str] | None = None, **settings: str) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
-        self.environment = clean_environment(data_dir=str(self.data_dir), **settings)
+        self.environment = {**clean_environment(data_dir=str(self.data_dir), **settings), **(variables or {})}
         made = self.run_json("init", "--data-dir", str(self.data_dir))
         self.organization_id: str = made["organizationId"]
         self.api_key: str = made["apiKey"]
@@ -271,7 +277,7 @@ class Installation:
 
     def run(self, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return run(*arguments, stdin=stdin, environment={**self.environment, **clean_environment(**settings)})
+        return run(*arguments, stdin=stdin, environment={**self.environment, **as_variables(settings)})
 
     def run_json(self, *arguments: str, stdin: str = "") -> Any:
         """What a command that succeeds prints with --json."""
@@ -282,7 +288,8 @@ class Installation:
     def add_destination(self, *arguments: str, site: str = "sandbox", key: str = DATADOG_KEY) -> str:
         """Add a destination, test it and enable it; its id."""
         added = self.run_json(
-            *("destination", "add", "datadog", "--site", site, "--api-key-stdin", "--enable", *arguments),
+            *("destination", "add", "datadog", "--site", site, "--api-key-stdin", "--enable"),
+            *("--no-heartbeat", *arguments),  # tests count logs; a later --heartbeat wins
             stdin=key + "\n",
         )
         assert added["state"] == "enabled"

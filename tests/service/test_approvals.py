@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from execlave.errors import ApprovalTimeoutError, CertificateMismatchError, PolicyDeniedError
-from harness import Answer, Caller, Platform, assert_failed, wait_for
+from harness import Answer, Caller, Platform, assert_failed, start_platform, wait_for
 
 from approvals import ACTION, ask_approval, digest_of
 from execlave_server.actions.services import Services
 from execlave_server.app.installation import open_services
 from execlave_server.clock import SystemClock
 from execlave_server.settings import load_settings
+from postgres_server import read_rows
 
 PASSWORD = "correct horse battery"
 ADA = "ada@approvals.example"
@@ -21,7 +21,7 @@ ADA = "ada@approvals.example"
 
 def ask(platform: Platform, action: dict[str, Any] = ACTION) -> str:
     """An approval that an enforce call would have asked for."""
-    settings = load_settings({}, data_dir=Path(platform.installation.data_dir))
+    settings = load_settings(platform.installation.environment)
 
     async def run() -> str:
         async with open_services(settings, SystemClock()) as services:
@@ -36,10 +36,28 @@ def ask(platform: Platform, action: dict[str, Any] = ACTION) -> str:
 
 def told(platform: Platform, approval_id: str) -> list[str]:
     """The kinds of the audit entries about an approval, in order."""
-    rows = platform.installation.rows(
-        "select kind from audit_entries where subject = ? order by seq", f"approval:{approval_id}"
-    )
-    return [str(kind) for (kind,) in rows]
+    sql = f"select kind from audit_entries where subject = 'approval:{approval_id}' order by seq"  # noqa: S608 - an id
+    return [str(kind) for (kind,) in rows(platform, sql)]
+
+
+def rows(platform: Platform, sql: str) -> list[tuple[Any, ...]]:
+    """Read the database, or change it as only a test may."""
+    url = platform.installation.environment.get("EXECLAVE_SERVER_DATABASE_URL")
+    return asyncio.run(read_rows(url, sql)) if url else platform.installation.rows(sql)
+
+
+def let_expire(platform: Platform, approval_id: str) -> None:
+    """Move an approval's end into the past."""
+    rows(platform, f"update approvals set expires_at_us = 1 where id = '{approval_id}'")  # noqa: S608 - an id
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def platform(request, tmp_path_factory) -> Iterator[Platform]:
+    """A server of this module's own on each engine."""
+    postgres = request.param == "postgres"
+    settings = {"database_url": request.getfixturevalue("postgres").new_database()} if postgres else {}
+    with start_platform(tmp_path_factory.mktemp(f"approvals-{request.param}"), **settings) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +115,7 @@ class TestWaiting:
     def test_it_expires_and_the_chain_says_so_once(self, platform, ada):
         """When its time is over it is expired at once, can no longer be decided, and the server records it once."""
         approval_id = ask(platform)
-        platform.installation.rows("update approvals set expires_at_us = 1 where id = ?", approval_id)
+        let_expire(platform, approval_id)
 
         assert platform.server.agent.get(f"/api/v1/approvals/{approval_id}").data["status"] == "expired"
         assert decide(ada, approval_id, "grant").status == 409
@@ -172,9 +190,8 @@ class TestDeciding:
         decided = platform.server.agent.post(
             "/api/v1/policies/enforce", {"agentId": "nobody", "toolOutputs": [], **action}
         )
-        bound = platform.installation.rows(
-            "select action_digest from decisions where id = ?", decided.json["decisionId"]
-        )
+        decision_id = decided.json["decisionId"]
+        bound = rows(platform, f"select action_digest from decisions where id = '{decision_id}'")  # noqa: S608 - an id
 
         assert bound == [(digest_of(action),)]
 
@@ -224,7 +241,7 @@ class TestSdk:
     def test_expired_or_never_there(self, platform, known):
         """The SDK takes an expired approval, and one that does not exist, for a refusal."""
         approval_id = ask(platform) if known else "apr_none"
-        platform.installation.rows("update approvals set expires_at_us = 1 where id = ?", approval_id)
+        let_expire(platform, approval_id)
         with platform.sdk() as client, pytest.raises(ApprovalTimeoutError):
             client._poll_approval_decision(approval_id, ACTION)
 

@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import DATADOG_KEY, Caller, Installation, Platform, Sandbox, Server, processes_holding, running, wait_for
+from harness import (
+    DATADOG_KEY,
+    HEARTBEAT,
+    Caller,
+    Installation,
+    Platform,
+    Sandbox,
+    Server,
+    processes_holding,
+    running,
+    wait_for,
+)
 
 PATH = "/api/v1/integrations"
 OTHER_KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -134,6 +145,23 @@ class TestLife:
 
         platform.sandbox.wait_for_logs(lambda log: log["trace_id"] == seen, 1)
         assert missed not in {log["trace_id"] for log in platform.sandbox.logs()}
+
+    def test_the_heartbeat_is_on_until_it_is_switched_off(self, platform, admin, add):
+        """An enabled destination gets a heartbeat at once; PATCH and the command line switch it."""
+        made = add(service="beating")
+        test_of(admin, made)
+        assert admin.post(f"{PATH}/{made['id']}/enable").data["heartbeat"] is True
+
+        def beats() -> bool:
+            logs = [row["log"] for row in platform.sandbox.caller.get("/sandbox/logs?limit=10000").data]
+            return any(log["service"] == "beating" and log["message"] == HEARTBEAT for log in logs)
+
+        wait_for(beats, "a heartbeat")
+        off = admin.patch(f"{PATH}/{made['id']}", {"heartbeat": False}).data
+        on = platform.installation.run_json("destination", "heartbeat", made["id"], "on")
+
+        assert (off["heartbeat"], on) == (False, {"id": made["id"], "heartbeat": True})
+        assert add(heartbeat=False)["heartbeat"] is False
 
 
 class TestCandidate:

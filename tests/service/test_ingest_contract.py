@@ -324,3 +324,15 @@ class TestKeys:
 
         assert answer.status == 202
         assert len(stored(name)) == 1
+
+
+@pytest.mark.parametrize(("length", "stored"), [(256, True), (257, False)])
+def test_an_agents_id_has_256_characters(platform: Platform, name: str, length: int, stored: bool) -> None:  # noqa: FBT001
+    """The bound holds alike where an agent is registered, where it traces, and where it asks whether it may act."""
+    agent = (name * 10)[:length]
+    registered = platform.server.agent.post("/api/v1/agents", {"agentId": agent, "name": "Long"})
+    traced = platform.server.agent.ingest({"traceId": name, "status": "success", "agentId": agent})
+    enforced = platform.server.agent.enforce(agent)
+
+    assert (registered.status, traced.status) == ((200, 202) if stored else (400, 400))
+    assert (enforced.status, enforced.json["allowed"]) == ((200, True) if stored else (403, False))

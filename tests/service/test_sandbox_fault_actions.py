@@ -1,6 +1,7 @@
 """What a planned fault does to a client, on a real server over loopback."""
 
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -246,3 +247,18 @@ async def test_a_hung_upload_that_fills_the_buffers_is_noticed_to_go(client):
     connection.close()
 
     await until(is_over)
+
+
+async def test_a_rule_finds_its_text_in_a_compressed_body(client):
+    """What a request says decides, however it is compressed; a body that cannot be read has no text."""
+    await plan(client, {"status": 400, "times": None, "contains": "poison"})
+    gzipped = {"Content-Encoding": "gzip"}
+
+    async def answer(body: bytes) -> int:
+        async with client.post(INTAKE, data=body, headers=gzipped) as response:
+            return response.status
+
+    assert await answer(gzip.compress(b'{"message":"poison"}')) == 400
+    assert await answer(gzip.compress(b'{"message":"fine"}')) == 202
+    assert await answer(b"poison") == 400  # the intake's own answer: it is not gzip
+    assert (await read(client, "/sandbox/stats"))["faults_applied"] == 1

@@ -8,10 +8,14 @@ import click
 import pytest
 
 from execlave_server import errors
+from execlave_server.actions.doctor.findings import Code
 from execlave_server.api.routes import ROUTES, UNPREFIXED
 from execlave_server.cli import commands
+from execlave_server.datadog.heartbeat import HeartbeatFields
 from execlave_server.datadog.logs import ExeclaveFields, LogMiddle
 from execlave_server.datadog.try_connection import Finding
+from execlave_server.export.lane_metrics import WorkerMetrics
+from execlave_server.metrics import ServerMetrics
 from execlave_server.settings import Settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -75,6 +79,41 @@ def test_each_attribute_is_documented(name):
     assert re.search(rf"`(execlave\.)?{name}`", read("log-format.md"))
 
 
+@pytest.mark.parametrize("name", HeartbeatFields.__struct_fields__)
+def test_each_attribute_of_the_heartbeat_is_documented(name):
+    """Each attribute of the heartbeat stands in the log's reference."""
+    assert f"`execlave.{name}`" in read("log-format.md")
+
+
+def exported_metrics() -> set[str]:
+    """Every metric of server and worker, by the name Prometheus knows."""
+    families = [*ServerMetrics().registry.collect(), *WorkerMetrics().registry.collect()]
+    return {family.name + ("_total" if family.type == "counter" else "") for family in families}
+
+
+def test_the_metrics_reference_is_the_registry():
+    """Each metric stands in a row of the reference with its labels, and no row names one that does not exist."""
+    rows = dict(re.findall(r"^\| `(execlave_\w+)` \| ([\w, ]*)\|", read("metrics.md"), re.MULTILINE))
+    collectors = {*ServerMetrics().registry._collector_to_names, *WorkerMetrics().registry._collector_to_names}
+    labels = {tuple(collector._labelnames) for collector in collectors}
+
+    assert rows.keys() == exported_metrics()
+    assert {tuple(re.findall(r"\w+", named)) for named in rows.values()} == labels
+
+
+def test_each_metric_in_an_alert_exists():
+    """The expressions of the reference use metrics that there are."""
+    used = set(re.findall(r"\b(execlave_\w+)", read("metrics.md")))
+
+    assert used <= exported_metrics()
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_each_finding_of_doctor_is_documented(code):
+    """Each code stands in doctor's how-to."""
+    assert f"`{code}`" in (REFERENCE.parent / "how-to" / "run-doctor.md").read_text()
+
+
 @pytest.mark.parametrize("finding", list(Finding))
 def test_each_finding_is_documented(finding):
     """Each finding of Test connection stands in the HTTP reference."""
@@ -88,7 +127,7 @@ def test_each_error_code_is_documented():
         for error in vars(errors).values()
         if isinstance(error, type) and issubclass(error, errors.ExeclaveServerError)
     }
-    only_commands = {"BAD_SETTING", "DATA_DIR", "SECRET"}
+    only_commands = {"BAD_SETTING", "DATA_DIR", "SECRET", "BACKUP"}
 
     missing = {code for code in codes - only_commands if f"`{code}`" not in read("http-api.md")}
     assert missing == set()

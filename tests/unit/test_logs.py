@@ -263,17 +263,17 @@ def test_ids_leave_as_they_are():
         ({"metadata": {"spanName": "so it goes " * 200}}, ["span_name"]),
         ({"status": "error", "errorMessage": "so it goes " * 200}, ["error_message"]),
         ({"status": "error", "errorType": "so it goes " * 200}, ["error_type"]),
-        ({"modelName": "x" * 1_025, "environment": "x" * 2_000}, ["model", "environment"]),
+        ({"modelName": "x" * 1_024, "environment": "x" * 2_000}, ["model", "environment"]),
         ({"sessionId": "x" * 1_025, "userId": "x" * 1_025}, ["session_id", "user_id"]),
         ({"parentTraceId": "x" * 1_025, "spanType": "x" * 1_025}, ["parent_trace_id", "span_type"]),
     ],
 )
 def test_long_texts_are_cut_visibly(values, cut):
-    """A text ends at 1,024 characters, with an ellipsis, and the log says which were cut."""
+    """A text ends at 1,023 characters, with an ellipsis, and the log says which were cut."""
     log = log_of(read(**values))
 
     assert sorted({*log["execlave"]["truncated_fields"]} - {"message"}) == sorted(cut)
-    assert all(len(log[key]) <= 1_024 and log[key].endswith("…") for key in cut)
+    assert all(len(log[key]) <= 1_023 and log[key].endswith("…") for key in cut)
 
 
 def test_a_long_addition_is_named_with_its_place():
@@ -281,7 +281,7 @@ def test_a_long_addition_is_named_with_its_place():
     added = log_of(read(metadata={"parentSpanId": "x" * 1_025}))["execlave"]
 
     assert added["truncated_fields"] == ["execlave.parent_span_id"]
-    assert added["parent_span_id"] == "x" * 1_023 + "…"
+    assert added["parent_span_id"] == "x" * 1_022 + "…"
 
 
 @pytest.mark.parametrize("values", [{"spanName": "so it goes " * 200}, {"spanType": "x" * 2_000}])
@@ -293,10 +293,10 @@ def test_a_message_keeps_its_status(values):
 
 
 def test_texts_that_just_fit_are_whole():
-    """At 1,024 characters nothing is cut."""
-    log = log_of(read(modelName="x" * 1_024, status="error", errorMessage="so it goes " * 93))
+    """At 1,023 characters nothing is cut."""
+    log = log_of(read(modelName="x" * 1_023, status="error", errorMessage="so it goes " * 93))
 
-    assert log["model"] == "x" * 1_024
+    assert log["model"] == "x" * 1_023
     assert log["error_message"] == "so it goes " * 93
     assert "truncated_fields" not in log["execlave"]
 

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from execlave_server.datadog.mask import EDGE_CHARS, PASSES_MAX, WINDOW_CHARS, mask_name, mask_text
-from execlave_server.datadog.mask_patterns import Kind
+from execlave_server.model.sensitive_text import Kind
 
 # Joined to their prefixes here only, so that no scanner of this repository takes them for leaked keys.
 BODY = "Qm9vZ3V4MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3"

@@ -66,6 +66,17 @@ def test_takes_the_first_matching_rule_until_it_is_used_up():
     assert [rule.path for rule in plan.left()] == ["/other"]
 
 
+def test_a_rule_may_choose_requests_by_what_they_say():
+    """A rule with a text passes over bodies without it, and is not used up by them."""
+    plan = FaultPlan()
+    plan.replace([FaultRule(status=400, contains="poison")])
+
+    taken = [plan.take("/api/v2/logs", body) for body in (b"[1]", b"[poison]", b"[poison]")]
+
+    assert [rule and rule.status for rule in taken] == [None, 400, None]
+    assert not plan.reads_body("/api/v2/logs")
+
+
 def test_a_rule_without_a_count_never_ends():
     """Null times means for ever: the rule stays, and what follows it is never reached."""
     plan = FaultPlan()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from execlave_server.errors import SettingsError
-from execlave_server.settings import PREFIX, SETTINGS_FILE, Settings, is_loopback, load_settings
+from execlave_server.settings import PREFIX, SETTINGS_FILE, Settings, is_loopback, load_settings, parse_address
 
 NAMES = [setting.name for setting in fields(Settings)]
 
@@ -60,6 +60,7 @@ def test_the_environment_sets_everything(load, tmp_path):
         {
             "host": "0.0.0.0",  # noqa: S104 - read, not bound
             "port": "8443",
+            "database_url": "postgresql://execlave:secret@db.example/execlave",
             "public_url": "https://execlave.example",
             "kek": "file:/etc/execlave.kek",
             "tls_cert_file": "/c.pem",
@@ -68,10 +69,16 @@ def test_the_environment_sets_everything(load, tmp_path):
             "log_level": "debug",
             "https_proxy": "http://proxy:3128",
             "ca_file": "/ca.pem",
+            "metrics_address": "9464",
+            "worker_metrics_address": "127.0.0.1:9465",
+            "metrics_token": "0123456789abcdef",
             "datadog_intake_urls": "datadoghq.eu=https://intake.example, sandbox=http://127.0.0.1:1/a=b",
             "datadog_api_urls": "datadoghq.eu=https://api.example",
             "datadog_sandbox_url": "http://sandbox.example",
             "datadog_sandbox_any_host": "true",
+            "retention_days": "30",
+            "free_space_mb_min": "512",
+            "reserve_mb": "0",
         }
     )
 
@@ -79,6 +86,7 @@ def test_the_environment_sets_everything(load, tmp_path):
         data_dir=tmp_path,
         host="0.0.0.0",  # noqa: S104 - read, not bound
         port=8443,
+        database_url="postgresql://execlave:secret@db.example/execlave",
         public_url="https://execlave.example",
         kek="file:/etc/execlave.kek",
         tls_cert_file="/c.pem",
@@ -87,12 +95,68 @@ def test_the_environment_sets_everything(load, tmp_path):
         log_level="debug",
         https_proxy="http://proxy:3128",
         ca_file="/ca.pem",
+        metrics_address="9464",
+        worker_metrics_address="127.0.0.1:9465",
+        metrics_token="0123456789abcdef",
         datadog_intake_urls={"datadoghq.eu": "https://intake.example", "sandbox": "http://127.0.0.1:1/a=b"},
         datadog_api_urls={"datadoghq.eu": "https://api.example"},
         datadog_sandbox_url="http://sandbox.example",
         datadog_sandbox_any_host=True,
+        retention_days=30,
+        free_space_mb_min=512,
+        reserve_mb=0,
     )
     assert all(getattr(settings, name) != getattr(Settings(), name) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9464", ("127.0.0.1", 9464)),
+        (":9464", ("127.0.0.1", 9464)),
+        ("0.0.0.0:1", ("0.0.0.0", 1)),  # noqa: S104 - read, not bound
+        ("[::1]:9464", ("::1", 9464)),
+        ("metrics.internal:65535", ("metrics.internal", 65535)),
+    ],
+)
+def test_a_metrics_address_is_of_loopback_unless_told(text, address):
+    """A port alone is one of this machine."""
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["localhost", "127.0.0.1:", "127.0.0.1:65536", "1.5", "-1", "http://a:x", "²"])
+@pytest.mark.parametrize("name", ["metrics_address", "worker_metrics_address"])
+def test_what_is_no_address_is_refused(load, name, text):
+    """A metrics address without a port, or with one that cannot be, is an error that shows it."""
+    with pytest.raises(SettingsError, match=re.escape(repr(text))):
+        load({name: text})
+
+
+def test_a_short_metrics_token_is_refused_and_none_is_shown(load):
+    """A token that could be guessed is an error; no token is ever printed with the settings."""
+    with pytest.raises(SettingsError, match="METRICS_TOKEN") as refused:
+        load({"metrics_token": "short-one"})
+
+    assert "short-one" not in str(refused.value)
+    assert "0123456789abcdef" not in repr(load({"metrics_token": "0123456789abcdef"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"), [("mysql://root:secret@db/x", "mysql"), ("execlave:secret@db", "none"), ("secret", "none")]
+)
+def test_another_database_is_refused_without_its_password(load, url, scheme):
+    """An address of something else is named by its scheme, and nothing of it that may be secret is shown."""
+    with pytest.raises(SettingsError, match=scheme) as raised:
+        load({"database_url": url})
+
+    assert "secret" not in str(raised.value)
+
+
+def test_the_settings_do_not_print_the_database_password(load):
+    """Whoever logs the settings does not log the password."""
+    settings = load({"database_url": "postgresql://execlave:secret@db.example/execlave"})
+
+    assert "secret" not in repr(settings)
 
 
 def test_the_file_sets_what_the_environment_does_not(load):
@@ -168,6 +232,9 @@ def test_an_unknown_key_in_the_file_is_named(load, tmp_path, toml):
         ("port", "40.5", "PORT is '40.5'"),
         ("port", "-1", "port -1"),
         ("port", "65536", "port 65536"),
+        ("retention_days", "-1", "RETENTION_DAYS is -1"),
+        ("free_space_mb_min", "9" * 20, "from 0 to"),
+        ("reserve_mb", "much", "RESERVE_MB"),
         ("log_level", "verbose", "LOG_LEVEL is 'verbose'"),
         ("log_level", "INFO", "LOG_LEVEL is 'INFO'"),
         ("datadog_sandbox_any_host", "maybe", "ANY_HOST is 'maybe'"),

@@ -3,17 +3,19 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
+from execlave_server.actions.rotate_secrets import sealed_in_time
 from execlave_server.actions.services import Services
 from execlave_server.datadog.sites import parse_site
 from execlave_server.datadog.tags import normalize_tags, validate_service
 from execlave_server.errors import ConflictError, NotFoundError, ValidationFailedError
 from execlave_server.model.destinations import Connection, Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Write, find_one
+from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Value, Write, find_one
 from execlave_server.vault.envelope import api_key_of
 
 NAME_CHARS_MAX = 100
 KEY_CHARS_MAX = 200
+SEAL_AGAIN_MAX = 3  # each time means that a key-encryption key was retired between sealing and committing
 
 
 class Wanted(Struct, frozen=True):
@@ -24,6 +26,7 @@ class Wanted(Struct, frozen=True):
     api_key: Secret | None = None
     service: str | None = None
     ddtags: str | None = None
+    heartbeat: bool | None = None
 
 
 async def add_destination(services: Services, organization_id: str, organization: int, wanted: Wanted) -> Destination:
@@ -38,20 +41,31 @@ async def add_destination(services: Services, organization_id: str, organization
     name = _check_name(wanted.name or "Datadog")
     await _refuse_taken(services, organization, name)
     destination_id = f"dst_{services.clock.uuid().replace('-', '')}"
-    connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
-    row: Parameters = {
+    row: dict[str, Value] = {
         "id": destination_id,
         "organization": organization,
         "name": name,
-        "site": connection.site,
-        "sealed_key": connection.sealed_key,
-        "key_hint": connection.key_hint,
         "service": validate_service(wanted.service or "execlave"),
         "ddtags": normalize_tags(wanted.ddtags or "").text,
+        "heartbeat": int(wanted.heartbeat is not False),
         "now_us": services.clock.now_us(),
     }
-    await services.store.commit(Write(calls=[Call("insert_destination", row)]))
-    return await get_destination(services, organization, destination_id)
+    for _ in range(SEAL_AGAIN_MAX):
+        connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
+        sealed: Parameters = {
+            "site": connection.site,
+            "sealed_key": connection.sealed_key,
+            "key_hint": connection.key_hint,
+        }
+        write = Write(
+            checks=[sealed_in_time(connection.sealed_key)], calls=[Call("insert_destination", {**row, **sealed})]
+        )
+        try:
+            await services.store.commit(write)
+        except StaleError:
+            continue
+        return await get_destination(services, organization, destination_id)
+    raise ConflictError("The key-encryption key is being replaced over and over. Try again when that is done.")
 
 
 async def change_destination(services: Services, organization: int, destination_id: str, wanted: Wanted) -> Destination:
@@ -69,6 +83,7 @@ async def change_destination(services: Services, organization: int, destination_
         name=name,
         service=before.service if wanted.service is None else validate_service(wanted.service or "execlave"),
         ddtags=before.ddtags if wanted.ddtags is None else normalize_tags(wanted.ddtags).text,
+        heartbeat=before.heartbeat if wanted.heartbeat is None else wanted.heartbeat,
     )
     if wanted.site is not None or wanted.api_key is not None:
         after = _with_connection(services, after, wanted.site, wanted.api_key)
@@ -83,15 +98,20 @@ async def enable_destination(services: Services, organization: int, destination_
             f"The destination {before.name!r} has not passed Test connection with its current site and key. "
             f"Test it first: execlave-server destination test {before.id}"
         )
-    return await save_destination(services, before, replace(before, state=DestinationState.ENABLED, state_reason=None))
+    after = replace(before, state=DestinationState.ENABLED, state_reason=None)
+    if before.state is DestinationState.DISABLED and before.disabled_at_us is not None:
+        after = replace(after, enabled_at_us=services.clock.now_us())
+    return await save_destination(services, before, after)
 
 
 async def disable_destination(services: Services, organization: int, destination_id: str) -> Destination:
-    """No further batch is queued for it; what was queued stays and is not sent."""
+    """No further batch is queued for it; what was queued stays and is not sent. Its gap begins, or goes on."""
     before = await get_destination(services, organization, destination_id)
-    return await save_destination(
-        services, before, replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
-    )
+    after = replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
+    if before.state.collects:
+        began_us = services.clock.now_us() if before.disabled_at_us is None else before.disabled_at_us
+        after = replace(after, disabled_at_us=began_us, enabled_at_us=None)
+    return await save_destination(services, before, after)
 
 
 async def list_destinations(services: Services, organization: int) -> list[Destination]:
@@ -116,6 +136,7 @@ async def save_destination(services: Services, before: Destination, after: Desti
         "name": after.name,
         "service": after.service,
         "ddtags": after.ddtags,
+        "heartbeat": int(after.heartbeat),
         "site": after.site,
         "sealed_key": after.sealed_key,
         "key_hint": after.key_hint,
@@ -127,14 +148,27 @@ async def save_destination(services: Services, before: Destination, after: Desti
         "state_reason": after.state_reason,
         "now_us": max(services.clock.now_us(), before.updated_at_us + 1),
     }
-    unchanged = Check("destination_revision", identity, (before.updated_at_us,))
+    unchanged = [
+        Check("destination_revision", identity, (before.updated_at_us,)),
+        Check("destination_keys", identity, (before.sealed_key, before.candidate_sealed_key)),
+        *(sealed_in_time(new) for new in _newly_sealed(before, after)),
+    ]
+    calls = [Call("update_destination", row)]
+    if after.gap != before.gap:
+        gap = {"disabled_at_us": after.disabled_at_us, "enabled_at_us": after.enabled_at_us}
+        calls.append(Call("note_gap", {**identity, **gap}))
     try:
-        await services.store.commit(Write(checks=[unchanged], calls=[Call("update_destination", row)]))
+        await services.store.commit(Write(checks=unchanged, calls=calls))
     except StaleError as error:
         raise ConflictError(
             f"The destination {before.name!r} was changed by somebody else meanwhile. Look at it and try again."
         ) from error
     return await get_destination(services, before.organization, before.id)
+
+
+def _newly_sealed(before: Destination, after: Destination) -> list[bytes]:
+    known = {before.sealed_key, before.candidate_sealed_key, None}
+    return [sealed for sealed in (after.sealed_key, after.candidate_sealed_key) if sealed and sealed not in known]
 
 
 def _with_connection(

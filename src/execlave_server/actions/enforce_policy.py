@@ -1,81 +1,308 @@
 """Before an agent acts: decide, record the decision, answer."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
+import structlog
 
+from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
+from execlave_server.actions.ingest_traces import SentItem, new_trace
 from execlave_server.actions.read_agents import standing_checks
+from execlave_server.actions.read_policies import Policies
 from execlave_server.actions.record_decision import DecisionFacts, new_decision
 from execlave_server.actions.services import Services
+from execlave_server.audit.records import MatchedPolicy
+from execlave_server.datadog.logs import Governed
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.decisions import Decision, Outcome, Violation
 from execlave_server.model.organizations import ApiKey
-from execlave_server.policy.standing import check_agent, check_key
-from execlave_server.store.protocol import Check, StaleError, Write
+from execlave_server.model.traces import NewTrace, TraceItem, TraceStatus
+from execlave_server.model.verdicts import PolicyViolation, Ruling, Verdict
+from execlave_server.policy.action import Action, Facts
+from execlave_server.policy.engine import CompiledPolicies, decide, fails_closed, scan_bytes
+from execlave_server.policy.standing import check_agent, check_key, refuse_uncommitted
+from execlave_server.store.protocol import Call, Check, NewEvent, StaleError, Traces, Write
 
-DECIDE_AGAIN_MAX = 5  # each time means that the registry changed between reading and committing
+DECIDE_AGAIN_MAX = 8  # each time means that what it rests on changed between reading and committing
+OFF_LOOP_BYTES = 32_000  # scanning more text than this would delay the answers of other requests
+log = structlog.get_logger()
+
+_OUTCOMES = {
+    Ruling.ALLOW: Outcome.ALLOWED,
+    Ruling.WARN: Outcome.WARNED,
+    Ruling.REQUIRE_APPROVAL: Outcome.APPROVAL_REQUIRED,
+    Ruling.BLOCK: Outcome.BLOCKED,
+}
 
 
-class EnforceRequest(msgspec.Struct, frozen=True):
-    """What is asked. `action_digest` is the SHA-256 of the canonical action context."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked. `action_digest` is the SHA-256 of the canonical action context, `context` that context's JSON."""
 
-    agent: str
-    environment: str | None
-    trace_id: str | None
+    action: Action
     action_digest: str
+    context: bytes = b"{}"
+    trace_id: str | None = None
+    parent_span_id: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    client: str | None = None
 
 
-async def enforce_policy(services: Services, presented: str, request: EnforceRequest) -> Decision:
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What a decision rests on, as it was read."""
+
+    key: ApiKey
+    agent: Agent | None
+    policies: Policies
+    checks: Sequence[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A decision with what it was made of."""
+
+    decision: Decision
+    verdict: Verdict
+    action: Action
+    gathered: Gathered | None
+
+
+async def enforce_policy(services: Services, presented: str, asked: Asked) -> Decision:
     """Decide, and commit the decision together with the proof that nothing it rests on has changed.
 
-    Raises UnauthorizedError for a key never issued, UnavailableError when the decision cannot be committed.
+    Where it cannot be committed, a fail_closed policy blocks. Raises UnauthorizedError for a key never issued,
+    UnavailableError where no such policy applies.
     """
     started_us = services.clock.elapsed_us()
+    try:
+        return await _decide_and_commit(services, presented, asked, started_us)
+    except UnavailableError as error:
+        return await _fail(services, presented, asked, error)
+
+
+async def _decide_and_commit(services: Services, presented: str, asked: Asked, started_us: int) -> Decision:
     for attempt in range(DECIDE_AGAIN_MAX):
-        key = await services.keys.identify(presented, fresh=attempt > 0)
-        named = await services.agents.named(key, [request.agent], fresh=attempt > 0)
-        agent = resolve_agent(named[request.agent], request.agent, request.environment)
-        violations = tuple(found for found in (check_key(key), check_agent(agent)) if found)
-        decision = _decide(services, violations, request.action_digest)
-        facts = _facts(services, request, key=key, agent=agent, started_us=started_us)
+        basis = await _read_basis(services, presented, asked.action, fresh=attempt > 0)
+        judged = await _judge(services, basis, asked)
         try:
-            await _record(services, decision, facts, standing_checks(key, named))
+            await services.store.commit(_write(services, basis, asked, judged, started_us))
         except StaleError:
             continue
-        return decision
-    raise UnavailableError("This agent changes in the registry faster than a decision can be committed. Try again.")
+        except UnavailableError:
+            if judged.decision.outcome is not Outcome.BLOCKED:
+                raise
+            log.exception("enforce.block_not_recorded", decision=judged.decision.id)  # refusing is the safe answer
+        return judged.decision
+    raise UnavailableError("What this decision rests on changes faster than it can be committed. Try again.")
 
 
 async def refuse_action(services: Services, key: ApiKey, violation: Violation, body_digest: str) -> Decision:
     """Record that a request which could not be judged was refused."""
     started_us = services.clock.elapsed_us()
-    decision = _decide(services, (violation,), body_digest)
-    request = EnforceRequest(agent="", environment=None, trace_id=None, action_digest=body_digest)
-    facts = _facts(services, request, key=key, agent=None, started_us=started_us)
-    await _record(services, decision, facts, [])
-    return decision
+    asked = Asked(Action(agent_id="", input=""), body_digest)
+    policies = await services.policies.of(key.organization)
+    judged = _blocked(services, asked, (violation,))
+    await services.store.commit(_write(services, _Basis(key, None, policies, ()), asked, judged, started_us))
+    return judged.decision
 
 
-def _decide(services: Services, violations: tuple[Violation, ...], action_digest: str) -> Decision:
-    outcome = Outcome.BLOCKED if violations else Outcome.ALLOWED
-    return Decision(f"dec_{services.clock.uuid().replace('-', '')}", outcome, violations, action_digest)
+async def _read_basis(services: Services, presented: str, action: Action, *, fresh: bool) -> _Basis:
+    key = await services.keys.identify(presented, fresh=fresh)
+    named = await services.agents.named(key, [action.agent_id], fresh=fresh)
+    agent = resolve_agent(named[action.agent_id], action.agent_id, action.environment)
+    policies = await services.policies.of(key.organization, fresh=fresh)
+    return _Basis(key, agent, policies, [*standing_checks(key, named), policies.check])
 
 
-def _facts(
-    services: Services, request: EnforceRequest, *, key: ApiKey, agent: Agent | None, started_us: int
-) -> DecisionFacts:
-    return DecisionFacts(
-        key=key,
-        agent=agent,
-        agent_reference=request.agent or None,
-        environment=request.environment,
-        trace_id=request.trace_id,
-        decided_at_us=services.clock.now_us(),
+async def _judge(services: Services, basis: _Basis, asked: Asked) -> _Judged:
+    standing = tuple(found for found in (check_key(basis.key), check_agent(basis.agent)) if found)
+    if standing:
+        return _blocked(services, asked, standing)
+    action, compiled = _known(asked.action, basis.key, basis.agent), basis.policies.compiled
+    gathered = await gather_facts(services, basis.key.organization, compiled, action)
+    verdict = await _decide(compiled, action, gathered.facts)
+    decision = Decision(
+        id=_new_decision_id(services),
+        outcome=_OUTCOMES[verdict.ruling],
+        violations=verdict.deciding,
+        action_digest=asked.action_digest,
+        trace_id=asked.trace_id or (_new_trace_id(services) if verdict.ruling is Ruling.BLOCK else None),
+        status=verdict.status,
+    )
+    return _Judged(decision, verdict, action, gathered)
+
+
+async def _decide(compiled: CompiledPolicies, action: Action, facts: Facts) -> Verdict:
+    if _size_hint(action) > OFF_LOOP_BYTES:
+        return await asyncio.to_thread(decide, compiled, action, facts)
+    if scan_bytes(compiled, action) > OFF_LOOP_BYTES:
+        return await asyncio.to_thread(decide, compiled, action, facts)
+    return decide(compiled, action, facts)
+
+
+def _size_hint(action: Action) -> int:
+    """At least what is obviously long, without walking everything."""
+    return len(action.input) if isinstance(action.input, str) else 0
+
+
+def _blocked(services: Services, asked: Asked, violations: tuple[Violation, ...]) -> _Judged:
+    decision = Decision(
+        id=_new_decision_id(services),
+        outcome=Outcome.BLOCKED,
+        violations=violations,
+        action_digest=asked.action_digest,
+        trace_id=asked.trace_id or _new_trace_id(services),
+        status=TraceStatus.POLICY_BLOCKED,
+    )
+    return _Judged(decision, Verdict(Ruling.BLOCK), asked.action, None)
+
+
+def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, started_us: int) -> Write:
+    """Everything the decision commits: itself, its counts, and the trace of an action that was stopped."""
+    decision, now_us = judged.decision, services.clock.now_us()
+    found = (*judged.verdict.violations, *judged.verdict.shadow)
+    facts = DecisionFacts(
+        key=basis.key,
+        agent=basis.agent,
+        agent_reference=asked.action.agent_id or None,
+        environment=asked.action.environment,
+        trace_id=decision.trace_id,
+        decided_at_us=now_us,
         latency_us=services.clock.elapsed_us() - started_us,
+        client=asked.client,
+        policies=tuple(_matched(violation) for violation in found),
+    )
+    charges: list[Call] = []
+    calls: list[Call] = []
+    events: list[NewEvent] = []
+    if decision.outcome is not Outcome.BLOCKED and judged.gathered:
+        selection = basis.policies.compiled.select(judged.action)
+        organization = basis.key.organization
+        charges = charges_of(organization, judged.gathered, judged.action, selection.asking)
+        calls = reservation_of(
+            organization, judged.gathered, judged.action, decision_id=decision.id, trace_id=asked.trace_id
+        )
+    stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
+    traces = [_trace_of(services, basis, asked, judged, now_us)] if stopped else []
+    [salt] = services.clock.salts(1)
+    return Write(
+        checks=basis.checks,
+        charges=charges,
+        calls=calls,
+        traces=Traces(basis.key.organization, traces) if traces else None,
+        decision=new_decision(decision, facts, salt),
+        events=events,
     )
 
 
-async def _record(services: Services, decision: Decision, facts: DecisionFacts, checks: Sequence[Check]) -> None:
+def _matched(violation: PolicyViolation) -> MatchedPolicy:
+    return MatchedPolicy(
+        mode=violation.enforcement_mode,
+        policy=violation.policy_id,
+        rule=violation.rule_id,
+        version=violation.policy_version,
+    )
+
+
+def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, now_us: int) -> NewTrace:
+    """The record of an action that was stopped: the SDK's adapters send none."""
+    decision, action = judged.decision, judged.action
+    tool = _offending_tool(basis, judged) if action.tools else None
+    span = {
+        "spanId": decision.id,
+        "parentSpanId": asked.parent_span_id,
+        "spanName": tool,
+        "spanKind": "tool" if tool else None,
+        "decisionId": decision.id,
+    }
+    assert decision.trace_id is not None
+    assert decision.status is not None
+    said = {
+        "traceId": decision.trace_id,
+        "agentId": basis.agent.agent_id if basis.agent else action.agent_id,
+        "environment": action.environment or (basis.agent.environment if basis.agent else None),
+        "sessionId": asked.session_id,
+        "userId": asked.user_id,
+        "status": decision.status,
+        "spanType": "tool" if tool else None,
+        "timestamp": now_us // 1_000,
+        "errorType": "PolicyBlockedError",
+        "errorMessage": decision.violations[0].message,
+        "metadata": _present(span),
+    }
+    raw = msgspec.json.encode(_present(said))
+    item = msgspec.json.decode(raw, type=TraceItem)
     [salt] = services.clock.salts(1)
-    await services.store.commit(Write(checks=checks, decision=new_decision(decision, facts, salt)))
+    sent = SentItem(raw, item, decision.id, now_us // 1_000)
+    governed = governed_by(decision)
+    return new_trace(services.costs, basis.key, sent, basis.agent, now_us=now_us, salt=salt, governed=governed)
+
+
+def governed_by(decision: Decision) -> Governed:
+    """What a decision says of the trace it belongs to."""
+    violations = decision.violations
+    return Governed(
+        status=decision.status,
+        decision_id=decision.id,
+        enforcement_mode=str(violations[0].enforcement_mode) if violations else None,
+        severity=violations[0].severity if violations else None,
+        policy_ids=tuple(dict.fromkeys(violation.policy_id for violation in violations)),
+        policy_types=tuple(dict.fromkeys(str(violation.policy_type) for violation in violations)),
+        rule_ids=tuple(dict.fromkeys(violation.rule_id for violation in violations)),
+    )
+
+
+def _offending_tool(basis: _Basis, judged: _Judged) -> str:
+    """The first tool that would have been stopped alone; the first one where it was not about a tool."""
+    tools = judged.action.tools
+    if len(tools) > 1 and judged.gathered:
+        for tool in tools:
+            alone = decide(basis.policies.compiled, replace(judged.action, tools=(tool,)), judged.gathered.facts)
+            if alone.ruling is Ruling.BLOCK:
+                return tool
+    return tools[0]
+
+
+def _present(said: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _known(action: Action, key: ApiKey, agent: Agent | None) -> Action:
+    """The action with what the registry knows of its agent."""
+    if agent is None:
+        return replace(action, organization_id=key.organization_id)
+    return replace(
+        action,
+        agent_id=agent.agent_id,
+        agent_uuid=agent.id,
+        agent_name=agent.name,
+        environment=action.environment or agent.environment,
+        organization_id=key.organization_id,
+    )
+
+
+async def _fail(services: Services, presented: str, asked: Asked, error: UnavailableError) -> Decision:
+    """No decision can be committed: a fail_closed policy blocks all the same. Raises the error where none applies."""
+    try:
+        key = await services.keys.identify(presented)
+    except UnavailableError:
+        raise error from None
+    policies = services.policies.remembered(key.organization)
+    if policies is None or not fails_closed(
+        policies.compiled, replace(asked.action, organization_id=key.organization_id)
+    ):
+        raise error
+    return _blocked(services, asked, (refuse_uncommitted(),)).decision
+
+
+def _new_decision_id(services: Services) -> str:
+    return f"dec_{services.clock.uuid().replace('-', '')}"
+
+
+def _new_trace_id(services: Services) -> str:
+    return f"tr_{services.clock.uuid().replace('-', '')[:16]}"

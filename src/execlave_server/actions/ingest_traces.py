@@ -13,7 +13,7 @@ from execlave_server.actions.services import Services
 from execlave_server.audit.canonical import nano_usd
 from execlave_server.audit.records import TraceRecord, leaf_of, trace_content
 from execlave_server.clock import Clock
-from execlave_server.datadog.logs import Cost, log_middle
+from execlave_server.datadog.logs import UNGOVERNED, Cost, Governed, log_middle
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.organizations import ApiKey
@@ -59,11 +59,13 @@ class IngestResult(Struct, frozen=True):
 async def ingest_traces(services: Services, presented: str, items: Sequence[SentItem]) -> IngestResult:
     """Commit traces with the governance context that is true at the commit.
 
-    Raises UnauthorizedError for a key never issued or revoked, UnavailableError when they cannot be committed.
+    Raises UnauthorizedError for a key never issued or revoked, DiskLowError where the disk is nearly full,
+    UnavailableError when they cannot be committed.
     """
     if not items:
         refuse_revoked(await services.keys.identify(presented))
         return IngestResult(0, 0, [])
+    services.disk.require_room()
     for attempt in range(COMMIT_AGAIN_MAX):
         key = await services.keys.identify(presented, fresh=attempt > 0)
         refuse_revoked(key)
@@ -95,16 +97,24 @@ def _new_traces(
         meant = (sent.item.agent_id or "", sent.item.environment)
         if meant not in agents:
             agents[meant] = resolve_agent(named[meant[0]], *meant)
-        traces.append(_new_trace(costs, key, sent, agents[meant], now_us=now_us, salt=salt))
+        traces.append(new_trace(costs, key, sent, agents[meant], now_us=now_us, salt=salt))
     return traces
 
 
-def _new_trace(
-    costs: CostEstimator, key: ApiKey, sent: SentItem, agent: Agent | None, *, now_us: int, salt: bytes
+def new_trace(
+    costs: CostEstimator,
+    key: ApiKey,
+    sent: SentItem,
+    agent: Agent | None,
+    *,
+    now_us: int,
+    salt: bytes,
+    governed: Governed = UNGOVERNED,
 ) -> NewTrace:
+    """One trace, ready to commit."""
     item = sent.item
     identity = identify(key.organization_id, item.trace_id, sent.span_id)
-    cost = _cost(costs, item)
+    cost, status = _cost(costs, item), governed.status or item.status
     log = log_middle(
         item,
         organization_id=key.organization_id,
@@ -112,6 +122,7 @@ def _new_trace(
         delivery_key=identity.delivery_key,
         agent=agent,
         cost=cost,
+        governed=governed,
     )
     occurred_at_ms = now_us // 1_000 if sent.occurred_at_ms is None else sent.occurred_at_ms
     agent_name, environment = item.agent_id or "", (item.environment or "")[:ID_CHARS_MAX]
@@ -120,12 +131,13 @@ def _new_trace(
         agent=agent_name,
         content=trace_content(salt, sent.raw, log),
         cost_nano_usd=nano_usd(cost.usd) if cost else None,
+        decision_id=governed.decision_id,
         environment=environment,
         occurred_at_ms=occurred_at_ms,
         organization=key.organization_id,
         span_id=sent.span_id,
         span_type=span_type,
-        status=item.status,
+        status=status,
         trace_id=item.trace_id,
     )
     return NewTrace(
@@ -133,7 +145,7 @@ def _new_trace(
         span_id=sent.span_id,
         trace_key=identity.trace_key,
         span_key=identity.span_key,
-        status=item.status.code,
+        status=status.code,
         agent=agent_name,
         environment=environment,
         span_type=span_type,

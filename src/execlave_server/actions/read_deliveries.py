@@ -1,6 +1,7 @@
 from msgspec import Struct
 
 from execlave_server.actions.services import Services
+from execlave_server.model.destinations import DestinationState
 from execlave_server.store.protocol import integer
 
 
@@ -14,6 +15,30 @@ class DeliveryCounts(Struct, frozen=True):
     parked: int
     late: int
     oldest_waiting_at_us: int | None
+
+
+class DeliveryStanding(Struct, frozen=True):
+    """How delivery to one destination goes. The last answer is of a batch that waits, else of the newest delivered.
+
+    `sent_bytes` are of logs accepted, before compression; `next_attempt_at_us` may have passed a moment ago.
+    """
+
+    id: str
+    name: str
+    state: DestinationState
+    state_reason: str | None
+    sent_bytes: int
+    last_delivered_at_us: int | None
+    next_attempt_at_us: int | None
+    last_attempts: int | None
+    last_status: int | None
+    last_answer: str | None
+    last_latency_us: int | None
+
+
+async def read_standings(services: Services, organization: int) -> list[DeliveryStanding]:
+    """How delivery to each destination goes."""
+    return await services.store.find(DeliveryStanding, "delivery_standing", {"organization": organization})
 
 
 async def count_deliveries(services: Services, organization: int) -> list[DeliveryCounts]:

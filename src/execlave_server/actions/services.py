@@ -1,10 +1,13 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.read_policies import PolicyBook
+from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
+from execlave_server.metrics import ServerMetrics
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Store
 from execlave_server.vault.envelope import Vault
@@ -20,5 +23,8 @@ class Services:
     vault: Vault
     keys: KeyRing
     agents: AgentRegistry
+    policies: PolicyBook
     costs: CostEstimator
     datadog: DatadogConnector
+    disk: DiskWatch
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)

@@ -15,7 +15,6 @@ from execlave_server.actions.configure_destination import (
     list_destinations,
 )
 from execlave_server.actions.govern_agent import set_agent_status
-from execlave_server.actions.read_deliveries import count_deliveries, count_traces
 from execlave_server.actions.requeue_parked import ParkedLog, list_parked, requeue_parked
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.api.agent_view import agent_view
@@ -46,6 +45,7 @@ class _DestinationBody(Struct, rename="camel", forbid_unknown_fields=True):
     api_key: str | None = None
     service: str | None = None
     ddtags: str | None = None
+    heartbeat: bool | None = None
 
     def wanted(self) -> Wanted:
         if self.kind != KIND:
@@ -53,7 +53,7 @@ class _DestinationBody(Struct, rename="camel", forbid_unknown_fields=True):
                 f"{self.kind!r} is no kind of integration here; there is {KIND!r}.", fields={"kind": "is not known"}
             )
         key = None if self.api_key is None else Secret(self.api_key)
-        return Wanted(self.name, self.site, key, self.service, self.ddtags)
+        return Wanted(self.name, self.site, key, self.service, self.ddtags, self.heartbeat)
 
 
 async def pause_agent(exchange: Exchange) -> Response:
@@ -111,25 +111,6 @@ async def post_integration_disable(exchange: Exchange) -> Response:
     return data(destination_view(disabled))
 
 
-async def get_deliveries(exchange: Exchange) -> Response:
-    """How many traces are committed, and for each destination how many were delivered and how many wait."""
-    organization = exchange.caller.organization
-    counted = await count_deliveries(exchange.services, organization)
-    committed = counted[0].committed if counted else await count_traces(exchange.services, organization)
-    destinations = [
-        {
-            "id": counts.id,
-            "delivered": counts.delivered,
-            "waiting": counts.waiting,
-            "parked": counts.parked,
-            "late": counts.late,
-            "oldestWaitingAt": iso(counts.oldest_waiting_at_us),
-        }
-        for counts in counted
-    ]
-    return data({"committed": committed, "destinations": destinations})
-
-
 async def get_parked(exchange: Exchange) -> Response:
     """Logs that a destination refused for good, oldest first, each with the answer and what was sent."""
     query = exchange.request.query_params
@@ -176,8 +157,10 @@ def destination_view(destination: Destination) -> dict[str, Any]:
         "apiKeyLastFour": destination.key_hint,
         "service": destination.service,
         "ddtags": destination.ddtags,
+        "heartbeat": destination.heartbeat,
         "testedAt": iso(destination.tested_at_us),
         "candidate": {"site": candidate.site, "apiKeyLastFour": candidate.key_hint} if candidate else None,
+        "gap": {"from": iso(destination.gap[0]), "to": iso(destination.gap[1])} if destination.gap else None,
         "createdAt": iso(destination.created_at_us),
         "updatedAt": iso(destination.updated_at_us),
     }

@@ -86,6 +86,8 @@ def refuse(error: ExeclaveServerError) -> Response:
     response = answer(error_body(error), error.status)
     if error.status == 401:  # noqa: PLR2004 - HTTP Unauthorized
         response.headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 
 

@@ -7,6 +7,7 @@ never issued, 503, and nothing else.
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Meta, Raw, Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from execlave_server.actions.enforce_policy import EnforceRequest, enforce_policy, refuse_action
+from execlave_server.actions.enforce_policy import Asked, enforce_policy, refuse_action
 from execlave_server.actions.services import Services
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, decode, read_body, refuse
 from execlave_server.api.exchange import check_signature, presented_key
@@ -29,8 +30,10 @@ from execlave_server.errors import (
 from execlave_server.model.decisions import Decision, Outcome
 from execlave_server.model.organizations import ApiKey
 from execlave_server.model.traces import ID_CHARS_MAX
+from execlave_server.policy.action import Action
 from execlave_server.policy.standing import refuse_request
 
+CLIENT_CHARS_MAX = 100
 OFF_LOOP_BYTES = 32_000  # reading and digesting more than this leaves the event loop
 _SEALED = ("input", "environment", "metadata", "estimatedCost", "tools")  # what an approval binds, no more
 
@@ -70,9 +73,10 @@ async def _govern(services: Services, request: Request, presented: str, key: Api
         body = await read_body(request, SDK_BODY_BYTES_MAX)
         check_signature(services, request, presented, body)
         asked = await asyncio.to_thread(_read, body) if len(body) > OFF_LOOP_BYTES else _read(body)
+        asked = replace(asked, client=request.headers.get("user-agent", "")[:CLIENT_CHARS_MAX] or None)
     except (BadSignatureError, PayloadTooLargeError, _UnreadableError) as error:
         return await _refuse(services, key, body, error)
-    return _answer(await enforce_policy(services, presented, asked))
+    return _answer(services, await enforce_policy(services, presented, asked))
 
 
 class _UnreadableError(ExeclaveServerError):
@@ -81,20 +85,38 @@ class _UnreadableError(ExeclaveServerError):
     code = "INVALID_REQUEST"
 
 
-def _read(body: bytes) -> EnforceRequest:
+def _read(body: bytes) -> Asked:
     try:
         asked = decode(body, _EnforceBody)
         context = {name: value for name, value in decode(body, dict[str, Raw]).items() if name in _SEALED}
-        digest = hashlib.sha256(_canonical(context)).hexdigest()
+        canonical = _canonical(context)
     except (ExeclaveServerError, msgspec.MsgspecError, RecursionError) as error:
         raise _UnreadableError(str(error) or "The body cannot be read.") from error
-    trace_id = (asked.metadata or {}).get("traceId")
-    return EnforceRequest(
-        agent=asked.agent_id,
+    metadata = asked.metadata or {}
+    action = Action(
+        agent_id=asked.agent_id,
+        input=asked.input,
         environment=asked.environment,
-        trace_id=trace_id if isinstance(trace_id, str) and len(trace_id) <= ID_CHARS_MAX else None,
-        action_digest=digest,
+        tools=tuple(asked.tools or ()),
+        metadata=metadata,
+        estimated_cost=asked.estimated_cost,
+        conversation_history=tuple(asked.conversation_history or ()),
+        tool_outputs=tuple(asked.tool_outputs or ()),
+        tool_descriptors=tuple(asked.tool_descriptors or ()),
     )
+    return Asked(
+        action=action,
+        action_digest=hashlib.sha256(canonical).hexdigest(),
+        context=canonical,
+        trace_id=_identifier(metadata.get("traceId")),
+        parent_span_id=_identifier(metadata.get("spanId")),
+        session_id=_identifier(metadata.get("sessionId")),
+        user_id=_identifier(metadata.get("userId")),
+    )
+
+
+def _identifier(value: object) -> str | None:
+    return value if isinstance(value, str) and 1 <= len(value) <= ID_CHARS_MAX else None
 
 
 def _canonical(context: dict[str, Raw]) -> bytes:
@@ -108,10 +130,20 @@ async def _refuse(services: Services, key: ApiKey, body: bytes, error: ExeclaveS
     except UnavailableError:
         log.exception("enforce.refusal_not_recorded")  # refusing is the safe answer, recorded or not
         return answer({"allowed": False, "violations": [violation]}, 403)
-    return _answer(decision)
+    return _answer(services, decision)
 
 
-def _answer(decision: Decision) -> Response:
-    if decision.outcome is Outcome.ALLOWED:
-        return answer({"allowed": True, "decisionId": decision.id})
-    return answer({"allowed": False, "violations": decision.violations, "decisionId": decision.id}, 403)
+def _answer(services: Services, decision: Decision) -> Response:
+    services.metrics.decided(decision.outcome)
+    linked = {"decisionId": decision.id} | ({"traceId": decision.trace_id} if decision.trace_id else {})
+    named = [{**msgspec.to_builtins(violation), **linked} for violation in decision.violations]
+    match decision.outcome:
+        case Outcome.ALLOWED:
+            return answer({"allowed": True, **linked})
+        case Outcome.WARNED:
+            return answer({"allowed": True, "warnings": named, **linked})
+        case Outcome.APPROVAL_REQUIRED if decision.approval_id:
+            waiting = {"requiresApproval": True, "approvalRequestId": decision.approval_id}
+            return answer({"allowed": False, **waiting, "violations": named, **linked}, 202)
+        case Outcome.APPROVAL_REQUIRED | Outcome.BLOCKED:
+            return answer({"allowed": False, "violations": named, **linked}, 403)

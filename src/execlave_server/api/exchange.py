@@ -82,8 +82,8 @@ class Route:
     path: str
     access: Access
     handler: Handler
-    body_bytes_max: int = BODY_BYTES_MAX
     permission: Permission | None = None
+    body_bytes_max: int = BODY_BYTES_MAX
 
 
 def presented_key(request: Request) -> str | None:

@@ -9,67 +9,62 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, approvals, people, sdk
+from execlave_server.api import admin, approvals, deliveries, people, policies, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
+from execlave_server.api.metrics import answer_metrics
 from execlave_server.errors import NotFoundError, UnavailableError
 from execlave_server.model.permissions import Permission
+from execlave_server.model.secret import Secret
 
 ENFORCE_PATH = "/policies/enforce"  # answers by rules of its own, see `api.enforce`
 
 ROUTES = (
-    Route("GET", "/agents", Access.AGENT, sdk.get_agents, permission=Permission.AGENTS_READ),
+    Route("GET", "/agents", Access.AGENT, sdk.get_agents, Permission.AGENTS_READ),
     Route("POST", "/agents", Access.AGENT, sdk.post_agent),
     Route("GET", "/agents/{agent:path}/status-poll", Access.AGENT, sdk.get_status),
     Route("POST", "/agents/{agent:path}/heartbeat", Access.AGENT, sdk.post_heartbeat),
-    Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent, permission=Permission.AGENTS_CONTROL),
+    Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent, Permission.AGENTS_CONTROL),
+    Route("PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent, Permission.AGENTS_CONTROL),
     Route(
-        "PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent, permission=Permission.AGENTS_CONTROL
-    ),
-    Route(
-        "GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent, permission=Permission.AGENTS_READ
+        "GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent, Permission.AGENTS_READ
     ),  # after those that end in more
-    Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, SDK_BODY_BYTES_MAX),
+    Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, body_bytes_max=SDK_BODY_BYTES_MAX),
     Route("POST", "/auth/login", Access.ANYONE, people.post_login),
     Route("POST", "/auth/logout", Access.PERSON, people.post_logout),
     Route("GET", "/auth/me", Access.PERSON, people.get_me),
-    Route("GET", "/approvals", Access.ADMIN, approvals.get_approvals, permission=Permission.APPROVALS_READ),
+    Route("GET", "/approvals", Access.ADMIN, approvals.get_approvals, Permission.APPROVALS_READ),
     # Any answer but 200 ends the SDK's waiting with an error, so this one is never rate-limited.
-    Route("GET", "/approvals/{id}", Access.AGENT, approvals.get_approval_status, permission=Permission.APPROVALS_READ),
-    Route("POST", "/approvals/{id}/verify", Access.AGENT, approvals.post_verify, SDK_BODY_BYTES_MAX),
-    Route("POST", "/approvals/{id}/grant", Access.PERSON, approvals.post_grant, permission=Permission.APPROVALS_DECIDE),
-    Route("POST", "/approvals/{id}/deny", Access.PERSON, approvals.post_deny, permission=Permission.APPROVALS_DECIDE),
-    Route("GET", "/integrations", Access.ADMIN, admin.get_integrations, permission=Permission.DESTINATIONS_READ),
-    Route("POST", "/integrations", Access.ADMIN, admin.post_integration, permission=Permission.DESTINATIONS_EDIT),
-    Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration, permission=Permission.DESTINATIONS_READ),
+    Route("GET", "/approvals/{id}", Access.AGENT, approvals.get_approval_status, Permission.APPROVALS_READ),
+    Route("POST", "/approvals/{id}/verify", Access.AGENT, approvals.post_verify, body_bytes_max=SDK_BODY_BYTES_MAX),
+    Route("POST", "/approvals/{id}/grant", Access.PERSON, approvals.post_grant, Permission.APPROVALS_DECIDE),
+    Route("POST", "/approvals/{id}/deny", Access.PERSON, approvals.post_deny, Permission.APPROVALS_DECIDE),
+    Route("GET", "/policies", Access.ADMIN, policies.get_policies, Permission.POLICIES_READ),
+    Route("POST", "/policies", Access.ADMIN, policies.post_policy, Permission.POLICIES_EDIT),
+    Route("GET", "/policies/{id}", Access.ADMIN, policies.get_one_policy, Permission.POLICIES_READ),
+    Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy, Permission.POLICIES_EDIT),
+    Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy, Permission.POLICIES_EDIT),
+    Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions, Permission.POLICIES_READ),
+    Route("GET", "/integrations", Access.ADMIN, admin.get_integrations, Permission.DESTINATIONS_READ),
+    Route("POST", "/integrations", Access.ADMIN, admin.post_integration, Permission.DESTINATIONS_EDIT),
+    Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration, Permission.DESTINATIONS_READ),
+    Route("PATCH", "/integrations/{id}", Access.ADMIN, admin.patch_integration, Permission.DESTINATIONS_EDIT),
+    Route("POST", "/integrations/{id}/test", Access.ADMIN, admin.post_integration_test, Permission.DESTINATIONS_EDIT),
     Route(
-        "PATCH", "/integrations/{id}", Access.ADMIN, admin.patch_integration, permission=Permission.DESTINATIONS_EDIT
+        "POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable, Permission.DESTINATIONS_EDIT
     ),
     Route(
-        "POST",
-        "/integrations/{id}/test",
-        Access.ADMIN,
-        admin.post_integration_test,
-        permission=Permission.DESTINATIONS_EDIT,
+        "POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable, Permission.DESTINATIONS_EDIT
     ),
     Route(
-        "POST",
-        "/integrations/{id}/enable",
-        Access.ADMIN,
-        admin.post_integration_enable,
-        permission=Permission.DESTINATIONS_EDIT,
+        "GET", "/traces/{trace:path}/deliveries", Access.ADMIN, deliveries.get_trace_deliveries, Permission.TRACES_READ
     ),
-    Route(
-        "POST",
-        "/integrations/{id}/disable",
-        Access.ADMIN,
-        admin.post_integration_disable,
-        permission=Permission.DESTINATIONS_EDIT,
-    ),
-    Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries, permission=Permission.DELIVERIES_READ),
-    Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked, permission=Permission.DELIVERIES_READ),
-    Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue, permission=Permission.DELIVERIES_REQUEUE),
+    Route("GET", "/deliveries", Access.ADMIN, deliveries.get_deliveries, Permission.DELIVERIES_READ),
+    Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked, Permission.DELIVERIES_READ),
+    Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue, Permission.DELIVERIES_REQUEUE),
+    Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill, Permission.DELIVERIES_REQUEUE),
+    Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay, Permission.DELIVERIES_REQUEUE),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`
@@ -79,21 +74,36 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def create_api(services: Services) -> Starlette:
     """The application: every route under both prefixes, no redirects (they would turn a POST into a GET)."""
+    elapsed_us = services.clock.elapsed_us
+    enforce_meter = services.metrics.route("POST", ENFORCE_PATH)
+    token = Secret(services.settings.metrics_token)
 
     def endpoint(route: Route) -> Endpoint:
+        meter = services.metrics.route(route.method, route.path)
+
         async def answer_route(request: Request) -> Response:
-            return await answer_exchange(services, route, request)
+            started_us = elapsed_us()
+            response = await answer_exchange(services, route, request)
+            meter.answered(response.status_code, elapsed_us() - started_us)
+            return response
 
         return answer_route
 
     async def enforce(request: Request) -> Response:
-        return await answer_enforce(services, request)
+        started_us = elapsed_us()
+        response = await answer_enforce(services, request)
+        enforce_meter.answered(response.status_code, elapsed_us() - started_us)
+        return response
 
     async def ready(_request: Request) -> Response:
         return await _answer_ready(services)
 
+    async def metrics(request: Request) -> Response:
+        return await answer_metrics(services, token, request)
+
     routes = [StarletteRoute(route.path, endpoint(route), methods=[route.method]) for route in UNPREFIXED]
     routes.append(StarletteRoute("/ready", ready, methods=["GET"]))
+    routes.append(StarletteRoute("/metrics", metrics, methods=["GET"]))
     for prefix in PREFIXES:
         routes.append(StarletteRoute(prefix + ENFORCE_PATH, enforce, methods=["POST"]))
         routes += [StarletteRoute(prefix + route.path, endpoint(route), methods=[route.method]) for route in ROUTES]

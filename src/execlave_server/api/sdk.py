@@ -103,6 +103,9 @@ async def post_traces(exchange: Exchange) -> Response:
     sent, refused = read_items(exchange.body)
     result = await ingest_traces(exchange.services, exchange.presented, sent)
     refused += result.refused
+    exchange.services.metrics.ingested(
+        stored=result.accepted - result.duplicates, duplicates=result.duplicates, refused=len(refused)
+    )
     body = {"accepted": result.accepted, "failed": len(refused), "errors": refused}
     if result.duplicates:
         body["duplicates"] = result.duplicates

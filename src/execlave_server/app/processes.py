@@ -13,23 +13,21 @@ import structlog
 import uvicorn
 import uvloop
 
+from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.api.routes import create_api
-from execlave_server.app.installation import (
-    StoreRole,
-    counted_worker,
-    only_server,
-    open_services,
-    open_store,
-    open_vault,
-)
-from execlave_server.app.sweeping import keep_sweeping
-from execlave_server.clock import SystemClock
+from execlave_server.app.database import StoreRole, clock_of, open_store
+from execlave_server.app.installation import counted_worker, only_server, open_services, open_vault
+from execlave_server.app.metrics_listener import metrics_listener
+from execlave_server.app.upkeep import upkeep
+from execlave_server.export.lane_metrics import WorkerMetrics
 from execlave_server.export.worker import ExportWorker
+from execlave_server.metrics import render
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Write
 
 FINISH_WITHIN_S = 5  # requests under way when the server is told to stop
 GC_THRESHOLDS = (50_000, 20, 50)  # with the defaults a batch of traces set off dozens of collections
+WORKER_NICENESS = 10  # where cores are short, a backlog waits for decisions and not the other way round
 ORPHAN_EXIT_S = 8.0  # a process whose parent died is gone by then, whatever it does
 
 log = structlog.get_logger()
@@ -42,7 +40,7 @@ def run_server(settings: Settings, listener: socket.socket, orphaned: int | None
 
 
 async def _serve(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
-    async with open_services(settings, SystemClock(), serving=True) as services:
+    async with open_services(settings, clock_of(settings), serving=True) as services, upkeep(services):
         config = uvicorn.Config(
             create_api(services),
             loop="none",
@@ -68,24 +66,21 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
             signal.signal(number, lambda *_: None)  # uvicorn raises what it caught once more when it is done
         watch_parent(orphaned, stop)
         log.info("server.ready", address=_address(listener))
-        sweeping = asyncio.create_task(keep_sweeping(services))
-        try:
+        async with metrics_listener(settings.metrics_address, lambda: read_metrics(services)):
             await server.serve(sockets=[listener])
-        finally:
-            sweeping.cancel()
-            await asyncio.wait([sweeping])
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:
     """Export until told to stop, or until the parent is gone."""
+    os.nice(WORKER_NICENESS)
     with counted_worker(settings) as alone:
         _run(_export(settings, orphaned, alone=alone))
 
 
 async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> None:
-    clock = SystemClock()
+    clock = clock_of(settings)
     vault = open_vault(settings)
-    store = open_store(settings, clock, StoreRole.WORKER)
+    store = await open_store(settings, clock, StoreRole.WORKER)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -95,7 +90,13 @@ async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> N
         if alone:
             await store.commit(Write(calls=[Call("release_every_lease", {"now_us": clock.now_us()})]))
         log.info("worker.ready")
-        await ExportWorker(store, vault, clock, settings).run(stopping)
+        metrics = WorkerMetrics()
+
+        async def scrape() -> bytes:
+            return render(metrics.registry)
+
+        async with metrics_listener(settings.worker_metrics_address, scrape):
+            await ExportWorker(store, vault, clock, settings, metrics).run(stopping)
     finally:
         await store.close()
 

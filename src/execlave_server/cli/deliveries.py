@@ -1,18 +1,17 @@
 """Deliveries on the command line: where each destination stands, and what it refused."""
 
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from execlave_server.actions.issue_key import find_organization
-from execlave_server.actions.read_deliveries import DeliveryCounts, count_deliveries
+from execlave_server.actions.read_deliveries import count_deliveries, read_standings
+from execlave_server.actions.read_trace_deliveries import SpanDelivery, read_trace_deliveries
 from execlave_server.actions.requeue_parked import ParkedLog, list_parked, requeue_parked
-from execlave_server.actions.send_again import Past, send_past
 from execlave_server.actions.services import Services
 from execlave_server.api.admin import parked_view
+from execlave_server.api.deliveries import standings_view, trace_view
 from execlave_server.api.times import iso
 from execlave_server.cli.options import (
     data_dir_option,
@@ -23,6 +22,10 @@ from execlave_server.cli.options import (
     settings_of,
     with_services,
 )
+from execlave_server.cli.past import backfill, replay
+
+ANSWER_SHOWN_CHARS = 60
+SPAN_SHOWN_CHARS = 40  # of a span id in a table; --json has the whole
 
 
 @click.group
@@ -35,31 +38,40 @@ def deliveries() -> None:
 @org_option
 @json_option
 def deliveries_status(data_dir: Path | None, organization_id: str | None, *, as_json: bool) -> None:
-    """Count what each destination was sent, in logs.
+    """Show where each destination stands: logs delivered, waiting and parked, how it goes, and what was answered last.
 
     \b
     Example:
       execlave-server deliveries status
     """
 
-    async def read(services: Services) -> list[DeliveryCounts]:
+    async def read(services: Services) -> list[dict[str, Any]]:
         organization = await find_organization(services, organization_id)
-        return await count_deliveries(services, organization.number)
+        counted = await count_deliveries(services, organization.number)
+        standings = await read_standings(services, organization.number)
+        return standings_view(counted, standings, services.clock.now_us())
 
     found = with_services(settings_of(data_dir), read)
     if as_json:
         print_json(found)
         return
-    columns = ["DESTINATION", "DELIVERED", "WAITING", "PARKED", "LATE", "OLDEST WAITING"]
-    rows = [
-        [
-            each.id,
-            *map(str, (each.delivered, each.waiting, each.parked, each.late)),
-            iso(each.oldest_waiting_at_us) or "",
-        ]
-        for each in found
+    columns = ["DESTINATION", "STATE", "DELIVERED", "WAITING", "PARKED", "LATE", "OLDEST WAITING", "LAST ANSWER"]
+    print_table(columns, [_standing_row(each) for each in found])
+    for each in found:
+        if each["stateReason"]:
+            click.echo(f"{each['id']} is {each['state']}: {each['stateReason']}")
+
+
+def _standing_row(each: dict[str, Any]) -> list[str]:
+    seconds = each["oldestWaitingSeconds"]
+    answer = f"{each['lastStatus'] or ''} {(each['lastAnswer'] or '')[:ANSWER_SHOWN_CHARS]}".strip()
+    return [
+        each["id"],
+        each["state"],
+        *(str(each[name]) for name in ("delivered", "waiting", "parked", "late")),
+        "" if seconds is None else f"{seconds:.0f} s",
+        " ".join(answer.split()),
     ]
-    print_table(columns, rows)
 
 
 @deliveries.command("parked")
@@ -100,6 +112,43 @@ def deliveries_parked(
     print_table(["ID", "DESTINATION", "REASON", "STATUS", "ANSWER"], rows)
 
 
+@deliveries.command("of")
+@click.argument("trace_id")
+@data_dir_option
+@org_option
+@json_option
+def deliveries_of(trace_id: str, data_dir: Path | None, organization_id: str | None, *, as_json: bool) -> None:
+    """Show where and when each span of a trace was delivered.
+
+    \b
+    Example:
+      execlave-server deliveries of 9f4e2c1a-7b3d-4e8f-a1c2-3d4e5f6a7b8c
+    """
+
+    async def read(services: Services) -> list[SpanDelivery]:
+        organization = await find_organization(services, organization_id)
+        return await read_trace_deliveries(services, organization.id, organization.number, trace_id)
+
+    found = with_services(settings_of(data_dir), read)
+    if as_json:
+        print_json(trace_view(trace_id, found))
+        return
+    rows = [
+        [
+            each.span_id[:SPAN_SHOWN_CHARS],
+            each.destination_name or "",
+            each.state or "no destination",
+            str(each.attempts),
+            str(each.parked_status or each.last_status or ""),
+            iso(each.delivered_at_us) or "",
+            each.origin or "",
+            each.parked_reason or "",
+        ]
+        for each in found
+    ]
+    print_table(["SPAN", "DESTINATION", "STATE", "ATTEMPTS", "STATUS", "DELIVERED AT", "ORIGIN", "PARKED"], rows)
+
+
 @deliveries.command("requeue")
 @click.argument("parked_ids", type=int, nargs=-1, required=True)
 @data_dir_option
@@ -119,81 +168,5 @@ def deliveries_requeue(parked_ids: tuple[int, ...], data_dir: Path | None, organ
     click.echo(f"Requeued {with_services(settings_of(data_dir), requeue)}.")
 
 
-_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"])
-_destination_option = click.option("--destination", "destination_id", required=True, help="The destination's id.")
-_from_option = click.option("--from", "start", type=_TIME, required=True, help="Received at or after, UTC.")
-_to_option = click.option("--to", "end", type=_TIME, help="Received before, UTC. [default: now]")
-
-
-@deliveries.command("backfill")
-@data_dir_option
-@org_option
-@_destination_option
-@_from_option
-@_to_option
-def deliveries_backfill(
-    data_dir: Path | None, organization_id: str | None, destination_id: str, start: datetime, end: datetime | None
-) -> None:
-    """Queue the batches of a time span that a destination never got; run again, it goes on where it was stopped.
-
-    For a destination that was added later, or for the gap while one was disabled. The logs are marked
-    `execlave.backfill`.
-
-    \b
-    Example:
-      execlave-server deliveries backfill --destination dst_0123456789abcdef --from 2026-11-01 --to 2026-11-02T06:00:00Z
-    """
-    _send_past(data_dir, organization_id, destination_id, Past.BACKFILL, start, end)
-
-
-@deliveries.command("replay")
-@data_dir_option
-@org_option
-@_destination_option
-@_from_option
-@_to_option
-def deliveries_replay(
-    data_dir: Path | None, organization_id: str | None, destination_id: str, start: datetime, end: datetime | None
-) -> None:
-    """Send once more what was delivered in a time span, e.g. into an index that was lost.
-
-    The logs are marked `execlave.replay`; their `execlave.delivery_key` is the same as before.
-
-    \b
-    Example:
-      execlave-server deliveries replay --destination dst_0123456789abcdef --from 2026-11-01T10:00:00Z
-    """
-    _send_past(data_dir, organization_id, destination_id, Past.REPLAY, start, end)
-
-
-def _send_past(
-    data_dir: Path | None,
-    organization_id: str | None,
-    destination_id: str,
-    past: Past,
-    start: datetime,
-    end: datetime | None,
-) -> None:
-    async def send(services: Services) -> int:
-        organization = await find_organization(services, organization_id)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(f"{past} of {destination_id}", total=None)
-
-            def report(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-
-            return await send_past(
-                services,
-                organization.number,
-                destination_id,
-                past=past,
-                from_us=_epoch_us(start),
-                to_us=services.clock.now_us() if end is None else _epoch_us(end),
-                report=report,
-            )
-
-    click.echo(f"Queued {with_services(settings_of(data_dir), send)} batches.")
-
-
-def _epoch_us(time: datetime) -> int:
-    return round(time.replace(tzinfo=UTC).timestamp() * 1_000_000)
+for command in (backfill, replay):
+    deliveries.add_command(command)

@@ -18,6 +18,7 @@ from execlave_server.actions.issue_key import find_organization
 from execlave_server.actions.services import Services
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.api.admin import destination_view
+from execlave_server.api.times import iso
 from execlave_server.cli.options import (
     data_dir_option,
     json_option,
@@ -50,6 +51,7 @@ def destination_add() -> None:
 @click.option("--api-key-stdin", is_flag=True, help="Read the Datadog API key from standard input.")
 @click.option("--service", default="execlave", show_default=True, help="The service tag on every log.")
 @click.option("--ddtags", default="", help="Comma-separated tags, e.g. env:production,team:platform.")
+@click.option("--heartbeat/--no-heartbeat", default=True, show_default=True, help="One log a minute, see `heartbeat`.")
 @click.option("--enable", is_flag=True, help="Test the connection, and enable the destination when it passes.")
 @json_option
 def add_datadog(
@@ -60,6 +62,7 @@ def add_datadog(
     service: str,
     ddtags: str,
     *,
+    heartbeat: bool,
     api_key_stdin: bool,
     enable: bool,
     as_json: bool,
@@ -72,7 +75,7 @@ def add_datadog(
         --site datadoghq.eu --api-key-stdin --ddtags env:production --enable
     """
     key = _read_key(from_stdin=api_key_stdin)
-    wanted = Wanted(name=name, site=site, api_key=key, service=service, ddtags=ddtags)
+    wanted = Wanted(name=name, site=site, api_key=key, service=service, ddtags=ddtags, heartbeat=heartbeat)
 
     async def add(services: Services) -> tuple[Destination, ConnectionReport | None]:
         organization = await find_organization(services, organization_id)
@@ -113,8 +116,11 @@ def destination_list(data_dir: Path | None, organization_id: str | None, *, as_j
     if as_json:
         print_json([destination_view(each) for each in found])
         return
-    rows = [[each.id, each.name, each.state, each.site, each.service, each.state_reason or ""] for each in found]
-    print_table(["ID", "NAME", "STATE", "SITE", "SERVICE", "REASON"], rows)
+    rows = [
+        [each.id, each.name, each.state, each.site, each.service, each.state_reason or "", _gap_shown(each)]
+        for each in found
+    ]
+    print_table(["ID", "NAME", "STATE", "SITE", "SERVICE", "REASON", "GAP"], rows)
 
 
 @destination.command("test")
@@ -217,6 +223,38 @@ def destination_disable(
         return await disable_destination(services, organization.number, destination_id)
 
     _print_state(with_services(settings_of(data_dir), disable), as_json=as_json)
+
+
+@destination.command("heartbeat")
+@click.argument("destination_id")
+@click.argument("switch", type=click.Choice(["on", "off"]))
+@data_dir_option
+@org_option
+@json_option
+def destination_heartbeat(
+    destination_id: str, switch: str, data_dir: Path | None, organization_id: str | None, *, as_json: bool
+) -> None:
+    """Switch the heartbeat: one log a minute that tells Datadog how long the queue is, and that there is somebody.
+
+    \b
+    Example:
+      execlave-server destination heartbeat dst_0123456789abcdef off
+    """
+
+    async def change(services: Services) -> Destination:
+        organization = await find_organization(services, organization_id)
+        return await change_destination(services, organization.number, destination_id, Wanted(heartbeat=switch == "on"))
+
+    changed = with_services(settings_of(data_dir), change)
+    if as_json:
+        print_json({"id": changed.id, "heartbeat": changed.heartbeat})
+    else:
+        click.echo(f"{changed.id}  heartbeat {'on' if changed.heartbeat else 'off'}")
+
+
+def _gap_shown(shown: Destination) -> str:
+    """When it was disabled, until somebody fills the gap."""
+    return "" if shown.gap is None else f"{iso(shown.gap[0])} to {iso(shown.gap[1]) or 'now'}"
 
 
 def _read_key(*, from_stdin: bool) -> Secret:

@@ -6,12 +6,17 @@ import msgspec
 from msgspec import Struct
 
 from execlave_server.datadog.mask import Masked, mask_name, mask_text
+from execlave_server.datadog.shorten_texts import json_bytes, shorten_texts
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.traces import TraceItem, TraceStatus
 
-TEXT_CHARS_MAX = 1_024  # facet values end at 1,024 characters
+TEXT_CHARS_MAX = 1_023  # a facet's value must have fewer than 1,024 characters
 TAGS_MAX = 100  # as many as Datadog keeps
 TAG_CHARS_MAX = 200
+TAGS_BYTES_MAX = 25 * 1_024  # past this an attribute is cut in the index
+LOG_BYTES_MAX = 1_000_000  # the intake cuts a longer log after answering 202
+FRAME_BYTES_MAX = 100_000  # what destination and sending add: 100 tags of 200 characters, and a link
+NAMES_BYTES_MAX = 600  # of `execlave.truncated_fields` when it names every text
 _CACHED_TEXT_CHARS = 256  # names and common messages repeat; long ones rarely do
 
 HOSTNAME = SOURCE = "execlave"
@@ -27,6 +32,13 @@ class ExeclaveFields(Struct, omit_defaults=True):
     parent_span_id: str | None = None
     unregistered: bool = False
     cost_source: str | None = None
+    reported_status: TraceStatus | None = None
+    decision_id: str | None = None
+    enforcement_mode: str | None = None
+    policy_ids: tuple[str, ...] | None = None
+    policy_types: tuple[str, ...] | None = None
+    rule_ids: tuple[str, ...] | None = None
+    severity: str | None = None
     tags: list[str] | None = None
     truncated_fields: list[str] | None = None
 
@@ -67,7 +79,24 @@ class Cost(Struct, frozen=True):
     source: str
 
 
+POLICIES_NAMED_MAX = 20  # of those that objected, the strictest
+
+
+class Governed(Struct, frozen=True):
+    """What governance made of a trace: its status where that is not the reported one, and who objected."""
+
+    status: TraceStatus | None = None
+    decision_id: str | None = None
+    enforcement_mode: str | None = None
+    severity: str | None = None
+    policy_ids: tuple[str, ...] = ()
+    policy_types: tuple[str, ...] = ()
+    rule_ids: tuple[str, ...] = ()
+
+
+UNGOVERNED = Governed()
 _encode = msgspec.json.Encoder().encode
+_IDENTITY = frozenset({"trace_id", "organization_id", "span_id", "delivery_key"})  # what a log is found again by
 
 
 def log_middle(
@@ -78,23 +107,33 @@ def log_middle(
     delivery_key: str,
     agent: Agent | None,
     cost: Cost | None,
+    governed: Governed = UNGOVERNED,
+    bytes_max: int = LOG_BYTES_MAX - FRAME_BYTES_MAX,
 ) -> bytes:
     """The log's middle: a JSON object without its outer braces, its last member `execlave` left open.
 
-    `frame_log` closes it. Input, output and metadata are not among its sources.
+    `frame_log` closes it. Input, output and metadata are not among its sources. Every limit that Datadog enforces
+    without a word is kept here, and `execlave.truncated_fields` names what was cut for it.
     """
-    span_type = item.given_span_type
+    status, span_type = governed.status or item.status, item.given_span_type
     named = _mask(item.given_span_name)
     span_name = named.text or None
     cut = ["span_name"] if named.cut else []
     execlave = ExeclaveFields(
-        status=item.status,
+        status=status,
         trace_id=item.trace_id,
         span_id=span_id,
         delivery_key=delivery_key,
         parent_span_id=item.given_parent_span_id,
         unregistered=agent is None,
         cost_source=cost.source if cost else None,
+        reported_status=item.status if status is not item.status else None,
+        decision_id=governed.decision_id,
+        enforcement_mode=governed.enforcement_mode,
+        policy_ids=governed.policy_ids[:POLICIES_NAMED_MAX] or None,
+        policy_types=governed.policy_types[:POLICIES_NAMED_MAX] or None,
+        rule_ids=governed.rule_ids[:POLICIES_NAMED_MAX] or None,
+        severity=governed.severity,
         tags=_tags(item.tags, cut) if item.tags else None,
     )
     log = LogMiddle(
@@ -103,7 +142,7 @@ def log_middle(
         parent_trace_id=item.parent_trace_id,
         organization_id=organization_id,
         agent_id=item.agent_id or None,
-        status=item.status,
+        status=status,
         model=item.model_name,
         prompt_tokens=item.prompt_tokens,
         completion_tokens=item.completion_tokens,
@@ -132,8 +171,10 @@ def log_middle(
         log.message = _message(log)
         encoded = _encode(log)
     if cut:
-        execlave.truncated_fields = cut
+        execlave.truncated_fields = list(dict.fromkeys(cut))
         encoded = _encode(log)
+    if len(encoded) > bytes_max:
+        encoded = _shorten(log, execlave, len(encoded) - bytes_max)
     return encoded[1:-2]
 
 
@@ -160,9 +201,31 @@ def _error(item: TraceItem, cut: list[str]) -> tuple[str | None, str | None]:
 
 def _tags(tags: list[Any], cut: list[str]) -> list[str]:
     texts = [tag if isinstance(tag, str) else _encode(tag).decode() for tag in tags[:TAGS_MAX]]
-    if len(tags) > TAGS_MAX or any(len(text) > TAG_CHARS_MAX for text in texts):
+    masked = [mask_text(text, TAG_CHARS_MAX) for text in texts]
+    whole = [each.text for each in masked]
+    kept = shorten_texts(whole, TAGS_BYTES_MAX)
+    if len(tags) > TAGS_MAX or kept != whole or any(each.cut for each in masked):
         cut.append("execlave.tags")
-    return [mask_text(text, TAG_CHARS_MAX).text for text in texts]
+    return kept
+
+
+def _shorten(log: LogMiddle, execlave: ExeclaveFields, excess: int) -> bytes:
+    """A log that is too long as a whole, shorter by so many bytes: its longest texts are cut, but no identity."""
+    places = [
+        (fields, name, prefix)
+        for fields, prefix in ((log, ""), (execlave, "execlave."))
+        for name in fields.__struct_fields__
+        if type(getattr(fields, name)) is str and name not in _IDENTITY
+    ]
+    texts = [getattr(fields, name) for fields, name, _ in places]
+    room = sum(json_bytes(text) + 1 for text in texts) - excess - NAMES_BYTES_MAX
+    cut = execlave.truncated_fields or []
+    for (fields, name, prefix), text, shorter in zip(places, texts, shorten_texts(texts, room), strict=True):
+        if shorter != text:
+            setattr(fields, name, shorter)
+            cut.append(prefix + name)
+    execlave.truncated_fields = list(dict.fromkeys(cut))
+    return _encode(log)
 
 
 def _cut_long(fields: Struct) -> list[str]:

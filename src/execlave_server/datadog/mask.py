@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from execlave_server.datadog.mask_patterns import (
+from execlave_server.model.sensitive_text import (
     KEY_HINTS,
-    MARKER,
     Kind,
     Span,
     find_at_signs,
@@ -23,6 +22,8 @@ EDGE_WORD_CHARS_MAX = 4_096  # how far back a word that crosses that edge is dro
 PASSES_MAX = 8  # a marker can lay bare what stood beside it; two passes are usual, and more are hostile
 NAME_CHARS_MAX = 256  # a longer name is not worth remembering
 NAMES_MAX = 4_096  # remembered at a time: 4,096 names of 256 characters are about 2 MB
+
+MARKER = re.compile(rf"\[masked:(?:{'|'.join(Kind)})\]")
 
 _PAIR_HINTS = (
     "passw", "passp", "passc", "pwd", "secret", "token", "key", "authoriz", "cookie", "sess", "credential", "bearer",

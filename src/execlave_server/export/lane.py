@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum, auto
+from itertools import chain
 
 import structlog
 
@@ -16,13 +17,15 @@ from execlave_server.datadog.try_connection import try_connection
 from execlave_server.errors import ConflictError, UnavailableError
 from execlave_server.export.dispatch import Dispatch
 from execlave_server.export.frame import Frame
+from execlave_server.export.heartbeat import Heartbeat
+from execlave_server.export.lane_metrics import LaneMeter
 from execlave_server.export.leases import Lease, leases_from
 from execlave_server.export.ledger import Ending, Ledger
 from execlave_server.export.payloads import compress_payload, group_leases, is_full
-from execlave_server.export.retries import backoff_us, told_wait_us
+from execlave_server.export.retries import WAIT_US_MAX, backoff_us, told_wait_us
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Parameters, Store, Write, integer
+from execlave_server.store.protocol import Call, Parameters, Store, Value, Write, integer
 
 LINGER_US = 1_000_000  # a payload that is not full waits at most this long for more
 IN_FLIGHT_MAX = 4  # requests under way at once; hides the round trip without flooding the intake
@@ -35,6 +38,7 @@ STORE_PAUSE_S = 1.0  # before trying a store again that could not commit
 OUTAGE_PROBE_US = 2_500_000  # while nothing gets through, one batch is tried this often, so that draining resumes soon
 HELD_PROBE_US = 30_000_000  # a held destination asks this often whether its key works again
 REFUSED_IN_A_ROW_MAX = 20  # single logs: past this it is not the logs, it is something that stands before the intake
+CLOCK_STEP_US = 1_000_000  # a wall clock that gains or loses so much in one tick was set
 FINISH_TRIES = 5
 ANSWER_CHARS_KEPT = 500
 
@@ -50,7 +54,11 @@ class _Mode(Enum):
 
 
 class Lane:
-    """Delivers to one destination. When it dies, what it holds comes again after the lease."""
+    """Delivers to one destination. When it dies, what it holds comes again after the lease.
+
+    The lane's own waits and the ends of its leases go by the clock that is never set (`elapsed_us`); the wall clock is
+    for what other processes read.
+    """
 
     def __init__(
         self,
@@ -60,6 +68,7 @@ class Lane:
         destination: Destination,
         *,
         key: Secret,
+        meter: LaneMeter,
         public_url: str,
     ) -> None:
         self._store = store
@@ -67,15 +76,18 @@ class Lane:
         self._clock = clock
         self.destination = destination
         self._key = key
+        self._meter = meter
+        self._heartbeat = Heartbeat(store, connector, clock, destination, key=key, meter=meter)
         self._frame = Frame(destination, public_url)
         self._intake_url = connector.endpoints(destination.site).intake_url
         self._mode = _Mode.HELD if destination.state is DestinationState.HELD else _Mode.OPEN
-        self._probe_at_us = clock.now_us() + HELD_PROBE_US
+        self._probe_at_us = clock.elapsed_us() + HELD_PROBE_US
         self._not_before_us = 0  # Datadog asked to be left alone until then
+        self._wall_ahead_us = clock.now_us() - clock.elapsed_us()
         self._refused_in_a_row: list[Parameters] = []
         self._leased: deque[Lease] = deque()
         self._ledger = Ledger(destination.number)
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: dict[asyncio.Task[None], Sequence[Lease]] = {}
         self._stopping = False
         self._wake = asyncio.Event()
 
@@ -86,6 +98,7 @@ class Lane:
 
     async def run(self) -> None:
         """Deliver until stopped."""
+        self._ledger.everything_due(self._clock.now_us())  # whatever the clock was when it was told to wait
         while not self._stopping:
             try:
                 await self._tick()
@@ -93,6 +106,7 @@ class Lane:
                 log.warning("export.store_unavailable", destination=self.destination.id, error=str(error))
                 await self._sleep(STORE_PAUSE_S)
         self._release_leased()
+        await self._heartbeat.stop()
         while self._sending:
             await asyncio.wait(self._sending)
         await self._finish()
@@ -111,15 +125,31 @@ class Lane:
             await asyncio.sleep(STORE_PAUSE_S)
 
     async def _tick(self) -> None:
+        self._follow_clock()
         leases = await self._wanted_leases()
         await self._write(leases)
         if self._mode is _Mode.HELD and not self._sending:
             await self._requeue_refused()
-            if self._clock.now_us() >= self._probe_at_us:
+            if self._clock.elapsed_us() >= self._probe_at_us:
                 await self._ask_again()
+        if self._mode is not _Mode.HELD and self._clock.now_us() >= self._not_before_us:
+            self._heartbeat.beat_if_due()
         self._drop_expired()
         self._start_sending()
         await self._sleep(TICK_S if self._sending or self._leased else IDLE_LOOK_S)
+
+    def _follow_clock(self) -> None:
+        """When the wall clock was set: hold by the new time what is held; nothing waits for the old time to return."""
+        now_us = self._clock.now_us()
+        before_us, self._wall_ahead_us = self._wall_ahead_us, now_us - self._clock.elapsed_us()
+        moved_us = self._wall_ahead_us - before_us
+        if abs(moved_us) < CLOCK_STEP_US:
+            return
+        log.warning("export.clock_set", destination=self.destination.id, moved_us=moved_us)
+        for lease in chain(self._leased, *self._sending.values()):
+            self._ledger.extend(lease, now_us + LEASE_US)
+        if moved_us < 0:
+            self._ledger.everything_due(now_us)
 
     async def _sleep(self, seconds: float) -> None:
         self._wake.clear()
@@ -127,24 +157,24 @@ class Lane:
             await asyncio.wait_for(self._wake.wait(), seconds)
 
     async def _wanted_leases(self) -> list[Call]:
-        now_us = self._clock.now_us()
-        wanted: dict[str, str | int | float | bytes | None] = {
+        now_us, elapsed_us = self._clock.now_us(), self._clock.elapsed_us()
+        due: dict[str, Value] = {
             "destination": self.destination.number,
             "now_us": now_us,
-            "lease_until_us": now_us + LEASE_US,
+            "far_us": now_us + WAIT_US_MAX,
         }
+        wanted = due | {"lease_until_us": now_us + LEASE_US}
         match self._mode:
-            case _ if now_us < self._not_before_us or self._mode is _Mode.HELD:
+            case _ if elapsed_us < self._not_before_us or self._mode is _Mode.HELD:
                 return []
-            case _Mode.OUTAGE if now_us < self._probe_at_us or len(self._sending) >= IN_FLIGHT_MAX:
+            case _Mode.OUTAGE if elapsed_us < self._probe_at_us or len(self._sending) >= IN_FLIGHT_MAX:
                 return []
             case _Mode.OUTAGE:
-                self._probe_at_us = now_us + OUTAGE_PROBE_US
+                self._probe_at_us = elapsed_us + OUTAGE_PROBE_US
                 return [Call("lease_oldest", wanted)]
             case _Mode.OPEN:
                 if sum(lease.log_count for lease in self._leased) >= LEASED_LOGS_GOAL:
                     return []
-                due: Parameters = {"destination": self.destination.number, "now_us": now_us}
                 if not await self._store.rows("is_due", due):
                     return []
                 return [Call("lease_outbox", wanted | {"rows": LEASED_ROWS_MAX, "logs": LEASED_LOGS_GOAL})]
@@ -154,13 +184,14 @@ class Lane:
         results = self._ledger.take()
         if not (results or leases):
             return
+        wall_ahead_us = self._clock.now_us() - self._clock.elapsed_us()
         try:
             written = await self._store.commit(Write(calls=[*results, *leases]))
         except BaseException:
             self._ledger.put_back(results)
             raise
         for call, rows in zip(leases, written.rows[len(results) :], strict=True):
-            self._leased += leases_from(rows, integer(call.parameters["lease_until_us"]))
+            self._leased += leases_from(rows, integer(call.parameters["lease_until_us"]) - wall_ahead_us)
 
     def _drop_expired(self) -> None:
         """Give up leases that end before an answer could come; the batches are due again then."""
@@ -169,30 +200,33 @@ class Lane:
             self._leased = deque(lease for lease in self._leased if lease.until_us > latest_us)
 
     def _latest_end_us(self) -> int:
-        return self._clock.now_us() + int(REQUEST_TIMEOUT_S * 1_000_000)
+        return self._clock.elapsed_us() + int(REQUEST_TIMEOUT_S * 1_000_000)
 
     def _start_sending(self) -> None:
-        now_us = self._clock.now_us()
-        if self._stopping or now_us < self._not_before_us:
+        if self._stopping or self._clock.elapsed_us() < self._not_before_us:
             return
         for group in list(group_leases(self._leased, self._frame.bytes_per_log)):
-            if self._mode is _Mode.HELD or len(self._sending) >= IN_FLIGHT_MAX or self._should_linger(group, now_us):
+            if self._mode is _Mode.HELD or len(self._sending) >= IN_FLIGHT_MAX or self._should_linger(group):
                 break
             for _ in group:
                 self._leased.popleft()
             task = asyncio.create_task(self._send(group))
-            self._sending.add(task)
+            self._sending[task] = group
             task.add_done_callback(self._sent)
 
-    def _should_linger(self, group: Sequence[Lease], now_us: int) -> bool:
-        """Only the last group can be worth waiting for: those before it are as full as their batches allow."""
+    def _should_linger(self, group: Sequence[Lease]) -> bool:
+        """Only the last group can be worth waiting for: those before it are as full as their batches allow.
+
+        A batch from the future was committed before the clock was set back: it has waited already.
+        """
         is_last = len(group) == len(self._leased)
         if not is_last or is_full(group, self._frame.bytes_per_log):
             return False
-        return all(lease.attempts == 0 and now_us - lease.committed_at_us < LINGER_US for lease in group)
+        now_us = self._clock.now_us()
+        return all(lease.attempts == 0 and 0 <= now_us - lease.committed_at_us < LINGER_US for lease in group)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sending.discard(task)
+        self._sending.pop(task, None)
         if not task.cancelled() and (error := task.exception()):
             log.error("export.send_failed", destination=self.destination.id, error=repr(error))
         self._start_sending()
@@ -212,16 +246,18 @@ class Lane:
                 self._keep_waiting(dispatch, ending)
                 return
             if dispatch.piece is not None:
-                until_us = self._clock.now_us() + LEASE_US
+                until_us = self._clock.elapsed_us() + LEASE_US
                 for batch in dispatch.batches:
-                    self._ledger.extend(batch.lease, until_us)
+                    self._ledger.extend(batch.lease, self._clock.now_us() + LEASE_US)
                 await self._write([])
 
     def _take_in(self, dispatch: Dispatch, ending: Ending) -> None:
         """What one answer means for the logs that were sent, and for the way they went."""
         match ending.answer:
             case Answer.ACCEPTED:
+                accepted = len(dispatch.piece or ())
                 dispatch.accept()
+                self._meter.delivered(accepted, late=sum(batch.late for batch in dispatch.batches))
                 self._opened()
             case Answer.REFUSED | Answer.TOO_LARGE:
                 self._refused(dispatch, ending)
@@ -237,17 +273,20 @@ class Lane:
         started_us = self._clock.elapsed_us()
         reply = await self._connector.post_logs(self._intake_url, self._key, body, "gzip")
         latency_us = self._clock.elapsed_us() - started_us
+        answer = Answer.RETRY if isinstance(reply, Failure) else classify(reply.status, reply.body)
+        status = str(reply) if isinstance(reply, Failure) else str(reply.status)
+        self._meter.answered(answer, status, sent_bytes=len(body), latency_us=latency_us)
         if isinstance(reply, Failure):
             return Ending(Answer.RETRY, None, f"no answer: {reply}", 0, latency_us)
         text = reply.body.decode(errors="replace")[:ANSWER_CHARS_KEPT].replace(self._key.reveal(), "[key]")
         wait_us = told_wait_us(reply.headers, self._clock.now_us())
-        return Ending(classify(reply.status, reply.body), reply.status, text, wait_us, latency_us)
+        return Ending(answer, reply.status, text, wait_us, latency_us)
 
     def _opened(self) -> None:
         """Something got through: what waited for that is due now."""
         if self._mode is not _Mode.HELD:
             self._refused_in_a_row.clear()
-        if self._mode is _Mode.OUTAGE and self._clock.now_us() >= self._not_before_us:
+        if self._mode is _Mode.OUTAGE and self._clock.elapsed_us() >= self._not_before_us:
             self._mode = _Mode.OPEN
             log.info("export.resumed", destination=self.destination.id)
             self._ledger.everything_due(self._clock.now_us())
@@ -257,9 +296,9 @@ class Lane:
         """Nothing gets through: try one batch now and then, not before Datadog wants to be asked again."""
         if self._mode is _Mode.OPEN:
             self._mode = _Mode.OUTAGE
-        now_us = self._clock.now_us()
-        self._probe_at_us = now_us + OUTAGE_PROBE_US
-        self._not_before_us = max(self._not_before_us, now_us + ending.wait_us)
+        elapsed_us = self._clock.elapsed_us()
+        self._probe_at_us = elapsed_us + OUTAGE_PROBE_US
+        self._not_before_us = max(self._not_before_us, elapsed_us + ending.wait_us)
         self._release_leased()
         seen = {"status": ending.status, "text": ending.text}
         log.warning("export.not_accepted", destination=self.destination.id, **seen)
@@ -277,6 +316,7 @@ class Lane:
             return
         reason = "too_large" if ending.answer is Answer.TOO_LARGE else "refused"
         self._ledger.park(refused, reason, ending, self._clock.now_us())
+        self._meter.parked(reason)
         where = {"batch": refused.lease.batch, "position": refused.position}
         log.warning("export.parked", destination=self.destination.id, status=ending.status, text=ending.text, **where)
         self._refused_in_a_row.append({"destination": self.destination.number, **where})
@@ -286,7 +326,7 @@ class Lane:
     def _hold(self, reason: str) -> None:
         """Send nothing more this way: the logs wait until validation and a test log pass."""
         self._mode = _Mode.HELD
-        self._probe_at_us = self._clock.now_us() + HELD_PROBE_US
+        self._probe_at_us = self._clock.elapsed_us() + HELD_PROBE_US
         log.warning("export.held", destination=self.destination.id, reason=reason)
         self._ledger.hold(reason, self.destination.updated_at_us, self._clock.now_us())
         self._release_leased()
@@ -294,7 +334,7 @@ class Lane:
 
     async def _ask_again(self) -> None:
         """Resume by itself when the key is valid and the intake takes a test log."""
-        self._probe_at_us = self._clock.now_us() + HELD_PROBE_US
+        self._probe_at_us = self._clock.elapsed_us() + HELD_PROBE_US
         report = await try_connection(
             self._connector,
             self.destination.site,

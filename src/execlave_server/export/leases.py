@@ -8,7 +8,7 @@ from execlave_server.store.protocol import Row, integer
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One outbox row taken for sending, until `until_us`; its result is written only under the same fence.
+    """One outbox row taken for sending, until `until_us` (elapsed); its result is written only under the same fence.
 
     `settled` has one bit a log, the batch's first log lowest: set when the log was accepted or parked.
     """

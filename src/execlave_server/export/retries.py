@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 BACKOFF_FIRST_US = 1_000_000
 BACKOFF_MAX_US = 120_000_000  # as the official Agent's
+WAIT_US_MAX = BACKOFF_MAX_US  # nothing waits longer, and no lease lasts as long
 DIGITS_MAX = 18  # a longer number means "very long" as well
 EPOCH_SECONDS_FROM = 1_000_000_000  # a wait of thirty years is an epoch time
 

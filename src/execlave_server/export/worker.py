@@ -8,6 +8,7 @@ from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.errors import ExeclaveServerError, UnavailableError
 from execlave_server.export.lane import IN_FLIGHT_MAX, Lane
+from execlave_server.export.lane_metrics import WorkerMetrics
 from execlave_server.model.destinations import Destination
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Store
@@ -22,11 +23,14 @@ log = structlog.get_logger()
 class ExportWorker:
     """Runs the lanes. A destination that is slow or held never delays another."""
 
-    def __init__(self, store: Store, vault: Vault, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, clock: Clock, settings: Settings, metrics: WorkerMetrics | None = None
+    ) -> None:
         self._store = store
         self._vault = vault
         self._clock = clock
         self._settings = settings
+        self.metrics = metrics or WorkerMetrics()
         self._running: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._unusable: dict[str, int] = {}
@@ -62,8 +66,10 @@ class ExportWorker:
         try:
             bound_to = api_key_of(destination.organization_id, destination.id)
             key = self._vault.open(destination.sealed_key, bound_to=bound_to)
-            connector = DatadogConnector(self._settings, connections=IN_FLIGHT_MAX)
-            lane = Lane(self._store, connector, self._clock, destination, key=key, public_url=self._settings.public_url)
+            connector = DatadogConnector(self._settings, connections=IN_FLIGHT_MAX + 1)  # and a heartbeat
+            meter = self.metrics.lane(destination.organization_id, destination.id)
+            public_url = self._settings.public_url
+            lane = Lane(self._store, connector, self._clock, destination, key=key, meter=meter, public_url=public_url)
         except ExeclaveServerError as error:
             if self._unusable.get(destination.id) != destination.updated_at_us:
                 log.error("export.destination_unusable", destination=destination.id, error=str(error))  # noqa: TRY400

@@ -44,12 +44,20 @@ class Destination(Struct, frozen=True):
     key_hint: str
     service: str
     ddtags: str
+    heartbeat: bool
     tested_at_us: int | None
     candidate_site: str | None
     candidate_sealed_key: bytes | None
     candidate_key_hint: str | None
     created_at_us: int
     updated_at_us: int
+    disabled_at_us: int | None
+    enabled_at_us: int | None
+
+    @property
+    def gap(self) -> tuple[int, int | None] | None:
+        """[from, to) of the time it was disabled and nobody has filled yet; without an end while it is disabled."""
+        return None if self.disabled_at_us is None else (self.disabled_at_us, self.enabled_at_us)
 
     @property
     def connection(self) -> Connection:

@@ -14,6 +14,7 @@ def check_agent(agent: Agent | None) -> Violation | None:
         policy_id="agent_status",
         policy_name="Agent status",
         policy_type="agent_status",
+        rule_id="agent_status",
         message=f"The agent {agent.agent_id} is {agent.status}{because}",
         severity="critical",
         remediation="Resume the agent when it may act again.",
@@ -29,6 +30,7 @@ def check_key(key: ApiKey) -> Violation | None:
         policy_id="api_key_revoked",
         policy_name="API key",
         policy_type="api_key",
+        rule_id="api_key",
         message=f"The API key ending in {key.hint} was revoked",
         severity="critical",
         remediation="Give the agent a new API key.",
@@ -41,6 +43,21 @@ def refuse_request(code: str, message: str) -> Violation:
         policy_id=code.lower(),
         policy_name="Request",
         policy_type="request",
+        rule_id="request",
         message=message,
         remediation="Correct the request; it was not judged.",
+    )
+
+
+def refuse_uncommitted() -> Violation:
+    """A decision that cannot be recorded stops the action where a policy fails closed."""
+    return Violation(
+        policy_id="unavailable",
+        policy_name="Enforcement",
+        policy_type="unavailable",
+        rule_id="uncommitted",
+        message="The decision could not be recorded, and a policy is set to fail closed",
+        severity="high",
+        remediation="Try again when the server can commit.",
+        retryable=True,
     )

@@ -1,9 +1,10 @@
 import asyncio
 import contextlib
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from execlave_server.sandbox.decompress_body import decompress_body, read_encoding
 from execlave_server.sandbox.faults import FaultAction, planned_answer
 from execlave_server.sandbox.refusals import RefusedError
 from execlave_server.sandbox.reset_connection import reset_connection
@@ -14,7 +15,8 @@ from execlave_server.sandbox.state import STATE
 async def apply_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Do to the request what the first matching rule says."""
     state = request.app[STATE]
-    rule = state.faults.take(request.path)
+    body = await read_body(request) if state.faults.reads_body(request.path) else b""
+    rule = state.faults.take(request.path, body)
     if rule is None:
         return await handler(request)
     state.counters.faults_applied += 1
@@ -32,3 +34,12 @@ async def apply_faults(request: web.Request, handler: Handler) -> web.StreamResp
             with contextlib.suppress(RefusedError, web.HTTPException):
                 await handler(request)
             return reset_connection(request)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body as sent before compression; nothing of one that the intake would refuse to read."""
+    wire = await request.read()
+    try:
+        return decompress_body(wire, read_encoding(request.headers.get(hdrs.CONTENT_ENCODING, "")))
+    except RefusedError:
+        return b""

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from execlave_server.sandbox.json_answer import json_answer
-from execlave_server.sandbox.limits import FAULT_DELAY_MS_MAX, FAULT_RULES_MAX
+from execlave_server.sandbox.limits import FAULT_DELAY_MS_MAX, FAULT_RULES_MAX, FAULT_TEXT_CHARS_MAX
 from execlave_server.sandbox.refusals import refusal_answer
 
 INTAKE_PATH = "/api/v2/logs"
@@ -35,6 +35,7 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One planned fault: which path, how often, and what happens."""
 
     path: str = INTAKE_PATH
+    contains: Annotated[str, msgspec.Meta(max_length=FAULT_TEXT_CHARS_MAX)] = ""  # only requests whose body has it
     times: Times | None = 1  # None: for ever
     status: Status | None = None
     headers: dict[str, str] = {}
@@ -89,10 +90,14 @@ class FaultPlan:
         """Put these rules in place of all others."""
         self._planned = [PlannedFault(rule, rule.times) for rule in rules]
 
-    def take(self, path: str) -> FaultRule | None:
-        """The rule for a request to `path`, counted down; a rule used up is gone."""
+    def reads_body(self, path: str) -> bool:
+        """Whether a rule for `path` depends on what the request says."""
+        return any(planned.rule.path == path and planned.rule.contains for planned in self._planned)
+
+    def take(self, path: str, body: bytes = b"") -> FaultRule | None:
+        """The rule for a request to `path` with this body, decompressed; counted down, and a rule used up is gone."""
         for planned in self._planned:
-            if planned.rule.path != path:
+            if planned.rule.path != path or planned.rule.contains.encode() not in body:
                 continue
             if planned.times_left is not None:
                 planned.times_left -= 1

@@ -20,6 +20,7 @@ KEY_CHARACTERS_MAX = 256  # Datadog's are 32 to 40
 KEYS_SEEN_MAX = 10_000  # stop counting there: a caller that invents keys must not grow memory
 
 FAULT_RULES_MAX = 1_000  # more is a mistake, not a scenario
+FAULT_TEXT_CHARS_MAX = 256  # of a body, by which a rule chooses requests
 FAULT_DELAY_MS_MAX = 600_000  # ten minutes outlast every sender's timeout
 
 SHUTDOWN_GRACE_S = 0.4  # aiohttp waits it twice for requests in progress, so stopping takes less than a second

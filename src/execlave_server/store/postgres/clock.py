@@ -43,6 +43,10 @@ class DatabaseClock:
         """256 random bits as 43 URL-safe characters."""
         return self._local.token()
 
+    def salts(self, count: int) -> list[bytes]:
+        """So many times 16 random bytes."""
+        return self._local.salts(count)
+
     def fraction(self) -> float:
         """A random number in [0, 1), for jitter."""
         return self._local.fraction()

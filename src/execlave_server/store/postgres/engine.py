@@ -11,7 +11,7 @@ from execlave_server.store.postgres.clock import DatabaseClock
 from execlave_server.store.postgres.connection import close, connect, translated_errors
 from execlave_server.store.postgres.migrate import migrate, require_schema
 from execlave_server.store.postgres.readers import Readers
-from execlave_server.store.postgres.writer import Writer
+from execlave_server.store.postgres.writer import OnCommit, Writer
 from execlave_server.store.protocol import Durability, Parameters, Row, RowType, Write, Written, integer
 from execlave_server.store.statements import load_statements
 
@@ -19,15 +19,24 @@ READERS = 4  # reads are short; a connection costs the database a process
 LOOK_AT_CLOCK_S = 5.0
 
 
-async def migrate_database(url: str, clock: Clock) -> list[str]:
-    """Make the schema, or bring it up to date; the names of the migrations applied.
+async def create_database(url: str, clock: Clock) -> None:
+    """Make the schema in a database, or bring it up to date. Raises as `migrate_database`."""
+    await _migrate(url, clock, create=True)
 
-    Raises SettingsError for a wrong address, UnavailableError, DataDirError for a newer schema.
+
+async def migrate_database(url: str, clock: Clock) -> list[str]:
+    """Bring the schema of a database up to date; the names of the migrations applied.
+
+    Raises SettingsError for a wrong address, UnavailableError, DataDirError for a newer schema or none.
     """
+    return await _migrate(url, clock, create=False)
+
+
+async def _migrate(url: str, clock: Clock, *, create: bool) -> list[str]:
     connection = await connect(url, Durability.FULL)
     try:
         with translated_errors():
-            return await migrate(connection, clock)
+            return await migrate(connection, clock, create=create)
     finally:
         await close(connection)
 
@@ -35,15 +44,25 @@ async def migrate_database(url: str, clock: Clock) -> list[str]:
 class PostgresStore:
     """Implements `store.protocol.Store` on one PostgreSQL database. Use `open`."""
 
-    def __init__(self, url: str, clock: Clock, durability: Durability, readers: int) -> None:
+    def __init__(
+        self, url: str, clock: Clock, durability: Durability, readers: int, on_commit: OnCommit | None
+    ) -> None:
         self._statements = load_statements("postgres")
         self._clock = clock
         self._readers = Readers(url, readers)
-        self._writer = Writer(url, durability, self._statements, clock)
+        self._writer = Writer(url, durability, self._statements, clock, on_commit)
         self._timekeeper: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, url: str, clock: Clock, *, durability: Durability, readers: int = READERS) -> "PostgresStore":
+    async def open(
+        cls,
+        url: str,
+        clock: Clock,
+        *,
+        durability: Durability,
+        readers: int = READERS,
+        on_commit: OnCommit | None = None,
+    ) -> "PostgresStore":
         """Open a database that has the current schema. Raises as `migrate_database`."""
         connection = await connect(url, durability)
         try:
@@ -51,7 +70,7 @@ class PostgresStore:
                 await require_schema(connection)
         finally:
             await close(connection)
-        store = cls(url, clock, durability, readers)
+        store = cls(url, clock, durability, readers, on_commit)
         if isinstance(clock, DatabaseClock):
             await store._look_at_clock(clock)
             store._timekeeper = asyncio.create_task(store._keep_time(clock))

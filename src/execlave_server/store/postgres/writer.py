@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import asyncpg
 import structlog
@@ -34,6 +35,8 @@ _CUT_OFF = tuple(error for error in (*LOST, asyncpg.InterfaceError) if error is 
 _CROSSED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _TRACE_INDEX = "trace_key_span_key_idx"  # how the name of each partition's unique index ends
 
+OnCommit: TypeAlias = Callable[[int], object]
+
 log = structlog.get_logger()
 
 
@@ -44,10 +47,18 @@ class Writer:
     rests on the registry, holds up nothing of its own transaction.
     """
 
-    def __init__(self, url: str, durability: Durability, statements: Mapping[str, Statement], clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        durability: Durability,
+        statements: Mapping[str, Statement],
+        clock: Clock,
+        on_commit: OnCommit | None = None,
+    ) -> None:
         labels: dict[Label, int] = {}
-        parts = (url, durability, statements, clock, labels)
-        self._traces, self._checked, self._others = Committer(*parts), Committer(*parts), Committer(*parts)
+        self._traces, self._checked, self._others = (
+            Committer(url, durability, statements, clock, labels=labels, on_commit=on_commit) for _ in range(3)
+        )
         self._committers = (self._traces, self._checked, self._others)
         self._closed = False
 
@@ -73,9 +84,12 @@ class Committer:
         durability: Durability,
         statements: Mapping[str, Statement],
         clock: Clock,
+        *,
         labels: dict[Label, int],
+        on_commit: OnCommit | None,
     ) -> None:
         self._url = url
+        self._on_commit = on_commit  # told how many writes a commit had
         self._durability = durability
         self._statements = statements
         self._clock = clock
@@ -173,6 +187,8 @@ class Committer:
                 raise _UnfinishedError from error
             raise
         await self._finish(connection, entered)
+        if self._on_commit:
+            self._on_commit(len(writes))
         remember_labels(self._labels, transaction.new_labels)
         return results
 

@@ -32,11 +32,5 @@ returning id
 -- name: key_standing
 select revoked_at_us from api_keys where id = :api_key
 
--- name: insert_secret
-insert into sealed_secrets (name, sealed) values (:name, :sealed)
-
--- name: find_secret
-select sealed from sealed_secrets where name = :name
-
 -- name: insert_installation
 insert into installation (id, created_at_us) values (:id, :now_us)

@@ -1,5 +1,9 @@
+-- A row due beyond `far_us`, later than any wait or lease ends, was written before the clock was set back: it is due.
+
 -- name: is_due
-select 1 from outbox where destination = :destination and due_at_us <= :now_us limit 1
+select 1
+where exists (select 1 from outbox where destination = :destination and due_at_us <= :now_us)
+  or exists (select 1 from outbox where destination = :destination and due_at_us > :far_us)
 
 -- name: lease_outbox
 update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = fence + 1
@@ -8,8 +12,19 @@ where destination = :destination and batch in (
   from (
     select batch, sum(log_count) over (order by due_at_us, batch) - log_count as logs_before
     from (
-      select batch, due_at_us, log_count from outbox
-      where destination = :destination and due_at_us <= :now_us
+      select batch, due_at_us, log_count from (
+        select batch, due_at_us, log_count from outbox
+        where destination = :destination and due_at_us <= :now_us
+        order by due_at_us, batch
+        limit :rows
+      ) as past
+      union all
+      select batch, due_at_us, log_count from (
+        select batch, due_at_us, log_count from outbox
+        where destination = :destination and due_at_us > :far_us
+        order by due_at_us, batch
+        limit :rows
+      ) as far
       order by due_at_us, batch
       limit :rows
     ) as due
@@ -24,7 +39,7 @@ update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = f
 where destination = :destination and batch in (
   select batch from outbox
   where destination = :destination and due_at_us is not null
-    and (leased_at_us is null or due_at_us <= :now_us)
+    and (leased_at_us is null or due_at_us <= :now_us or due_at_us > :far_us)
   order by due_at_us, batch
   limit 1
 )
@@ -84,6 +99,32 @@ from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization
 group by d.id
 
+-- name: delivery_standing
+select d.id, d.name, d.state, d.state_reason, coalesce(t.sent_bytes, 0) as sent_bytes, t.last_delivered_at_us,
+  (
+    select min(w.due_at_us) from outbox w
+    where w.destination = d.number and w.due_at_us is not null and w.leased_at_us is null
+  ) as next_attempt_at_us,
+  l.attempts as last_attempts, l.last_status, l.last_answer, l.latency_us as last_latency_us
+from destinations d
+left join (
+  select destination, cast(sum(sent_bytes) as bigint) as sent_bytes, max(delivered_at_us) as last_delivered_at_us
+  from outbox group by destination
+) as t on t.destination = d.number
+left join outbox l on l.destination = d.number and l.batch = coalesce(
+  (
+    select w.batch from outbox w
+    where w.destination = d.number and w.due_at_us is not null and w.attempts > 0
+    order by w.due_at_us desc, w.batch desc limit 1
+  ),
+  (
+    select w.batch from outbox w
+    where w.destination = d.number and w.delivered_at_us is not null order by w.batch desc limit 1
+  )
+)
+where d.organization = :organization
+order by d.number
+
 -- name: newest_batch
 select coalesce(max(id), 0) from batches
 
@@ -96,9 +137,17 @@ where b.organization = :organization and b.id > :after and b.id <= :last and b.t
 on conflict (destination, batch) do nothing
 returning batch
 
+-- name: oblige_batches
+update batches set collectors =
+  case when collectors = '' then ',' else collectors end || cast(cast(:destination as bigint) as text) || ','
+where organization = :organization and id > :after and id <= :last
+  and received_at_us >= :from_us and received_at_us < :to_us
+  and collectors not like '%,' || cast(cast(:destination as bigint) as text) || ',%'
+
 -- name: replay_batches
 update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1, attempts = 0, delivered_at_us = null,
-  accepted_count = 0, parked_count = 0, settled = null, origin = 'replay'
+  accepted_count = 0, parked_count = 0, settled = null, origin = 'replay', replay = :replay
 where destination = :destination and batch > :after and batch <= :last
   and committed_at_us >= :from_us and committed_at_us < :to_us and due_at_us is null and parked_count = 0
+  and (replay is null or replay <> :replay)
 returning batch

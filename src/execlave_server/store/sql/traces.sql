@@ -1,14 +1,19 @@
 -- name: insert_batch
 insert into batches (organization, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves,
-  received_at_us)
-values (:organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves, :now_us)
+  received_at_us, collectors)
+values (:organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves, :now_us,
+  coalesce((
+    select ',' || string_agg(cast(number as text), ',') || ','
+    from destinations
+    where organization = :organization and state in ('enabled', 'held') and cast(:trace_count as bigint) > 0
+  ), ''))
 returning id
 
 -- name: insert_outbox
 insert into outbox (destination, batch, log_count, committed_at_us, due_at_us)
-select number, :batch, :log_count, :now_us, :now_us
-from destinations
-where organization = :organization and state in ('enabled', 'held')
+select d.number, :batch, :log_count, :now_us, :now_us
+from destinations d join batches b on b.id = :batch
+where d.organization = :organization and b.collectors like '%,' || cast(d.number as text) || ',%'
 
 -- name: count_traces
 select cast(coalesce(sum(trace_count), 0) as bigint) from batches where organization = :organization

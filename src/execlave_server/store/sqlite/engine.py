@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,13 +55,15 @@ class SqliteStore:
         checkpoints: bool = False,
         cache_kib: int = 4_000,
         readers: int = READERS,
+        on_commit: Callable[[int], object] | None = None,
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         refuse_affected_sqlite(apsw.sqlite_lib_version())
         self._path = path
         self._statements = load_statements("sqlite")
         connection = connect(path, durability, cache_kib=cache_kib)
         _require_schema(connection, path)
-        self.writer = Writer(connection, self._statements, clock)
+        self.writer = Writer(connection, self._statements, clock, on_commit=on_commit, make_room=make_room)
         self._write_connection = connection
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
         self._local = threading.local()

@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import apsw
@@ -35,10 +35,20 @@ log = structlog.get_logger()
 class Writer:
     """The one thread that writes. `submit` may be called from one event loop."""
 
-    def __init__(self, connection: apsw.Connection, statements: Mapping[str, Statement], clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        statements: Mapping[str, Statement],
+        clock: Clock,
+        *,
+        on_commit: Callable[[int], object] | None = None,
+        make_room: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._connection = connection
+        self._make_room = make_room  # frees space on a full disk; true when it did
         self._statements = statements
         self._clock = clock
+        self._on_commit = on_commit  # told how many writes a commit had, on the writer's thread
         self._recent = RecentKeys()
         self._labels: dict[Label, int] = {}
         self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -115,6 +125,8 @@ class Writer:
         try:
             return self._commit_together([job.write for job in group])
         except (apsw.Error, UnavailableError) as error:
+            if isinstance(error.__cause__, apsw.FullError | apsw.IOError) and self._make_room():
+                return self._commit(group)
             if len(group) == 1 or isinstance(error.__cause__, apsw.BusyError):
                 return [error] * len(group)  # the lock is held: no single write is at fault, and each would wait again
             log.warning("store.group_commit_failed", writes=len(group), error=str(error))
@@ -138,6 +150,8 @@ class Writer:
                 if self._connection.in_transaction:
                     self._connection.execute("rollback")
                 raise
+        if self._on_commit:
+            self._on_commit(len(writes))
         self._recent.add(transaction.new_keys)
         remember_labels(self._labels, transaction.new_labels)
         return results

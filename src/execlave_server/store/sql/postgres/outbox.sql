@@ -7,11 +7,23 @@ where destination = :destination and batch in (
   from (
     select batch, sum(log_count) over (order by due_at_us, batch) - log_count as logs_before
     from (
-      select batch, due_at_us, log_count from outbox
-      where destination = :destination and due_at_us <= :now_us
+      select batch, due_at_us, log_count from (
+        select batch, due_at_us, log_count from outbox
+        where destination = :destination and due_at_us <= :now_us
+        order by due_at_us, batch
+        limit :rows
+        for update skip locked
+      ) as past
+      union all
+      select batch, due_at_us, log_count from (
+        select batch, due_at_us, log_count from outbox
+        where destination = :destination and due_at_us > :far_us
+        order by due_at_us, batch
+        limit :rows
+        for update skip locked
+      ) as far
       order by due_at_us, batch
       limit :rows
-      for update skip locked
     ) as due
   ) as counted
   where logs_before < :logs
@@ -24,7 +36,7 @@ update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = f
 where destination = :destination and batch in (
   select batch from outbox
   where destination = :destination and due_at_us is not null
-    and (leased_at_us is null or due_at_us <= :now_us)
+    and (leased_at_us is null or due_at_us <= :now_us or due_at_us > :far_us)
   order by due_at_us, batch
   limit 1
   for update skip locked

@@ -49,7 +49,11 @@ order by organization, kind, value
 on conflict (organization, kind, value) do nothing
 
 -- name: newest_trace
-select last_trace from batches where trace_count > 0 order by id desc limit 1
+select max(last_trace) from (
+  (select last_trace from batches where trace_count > 0 order by id desc limit 1)
+  union all
+  select max(last_trace) from sweeps
+) as ever
 
 -- name: batch_logs
 select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log
@@ -70,3 +74,24 @@ cross join lateral (
   where day = b.received_at_us / 86400000000 and id between b.first_trace and b.last_trace
   offset 0
 ) as t
+
+-- name: newest_bucket
+select coalesce(max(received_at_us) / 86400000000, -1) from batches
+
+-- name: trace_deliveries
+select t.span_id, t.occurred_at_ms, b.received_at_us, t.batch, t.id - b.first_trace as position, d.id as destination_id,
+  d.name as destination_name, x.attempts, x.settled, x.due_at_us, x.leased_at_us, x.last_status, x.last_answer,
+  x.delivered_at_us, x.latency_us, x.origin, p.id as parked_id, p.reason as parked_reason, p.status as parked_status,
+  p.answer as parked_answer
+from (
+    select id, span_id, occurred_at_ms, batch from traces
+    where day > :oldest - 1 and day <= :newest
+      and trace_key = :trace_key and organization = :organization and trace_id = :trace_id
+    order by id desc
+    limit :spans
+  ) as t
+join batches b on b.id = t.batch
+left join destinations d on d.organization = :organization
+left join outbox x on x.destination = d.number and x.batch = t.batch
+left join parked p on p.destination = x.destination and p.batch = x.batch and p.position = t.id - b.first_trace
+order by t.id desc, d.number

@@ -1,5 +1,5 @@
 -- name: newest_trace
-select max(id) from traces
+select max(id) from (select max(id) as id from traces union all select max(last_trace) from sweeps) as ever
 
 -- name: insert_traces
 insert into traces (id, bucket, trace_key, span_key, organization, batch, status, span_type, agent, environment,
@@ -40,3 +40,31 @@ select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log, t.trace_id, t.span_
 from json_each(:batches) j
 cross join batches b on b.id = j.value
 cross join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id
+
+-- name: newest_bucket
+select coalesce(max(bucket), -1) from traces
+
+-- name: trace_deliveries
+select t.span_id, t.occurred_at_ms, b.received_at_us, t.batch, t.id - b.first_trace as position, d.id as destination_id,
+  d.name as destination_name, x.attempts, x.settled, x.due_at_us, x.leased_at_us, x.last_status, x.last_answer,
+  x.delivered_at_us, x.latency_us, x.origin, p.id as parked_id, p.reason as parked_reason, p.status as parked_status,
+  p.answer as parked_answer
+from (
+    select id, span_id, occurred_at_ms, batch from traces
+    where bucket in (
+        with recursive looked_at (bucket) as (
+          select cast(:newest as bigint)
+          union all
+          select bucket - 1 from looked_at where bucket > :oldest
+        )
+        select bucket from looked_at
+      )
+      and trace_key = :trace_key and +organization = :organization and trace_id = :trace_id
+    order by id desc
+    limit :spans
+  ) as t
+join batches b on b.id = t.batch
+left join destinations d on d.organization = :organization
+left join outbox x on x.destination = d.number and x.batch = t.batch
+left join parked p on p.destination = x.destination and p.batch = x.batch and p.position = t.id - b.first_trace
+order by t.id desc, d.number

@@ -1,5 +1,6 @@
 """What a secret or a person's data looks like by its own form: the patterns, and the checks behind them.
 
+Two rooms ask: `datadog.mask`, for what must not leave, and `policy.detect_pii`, for what an agent must not handle.
 Every pattern is safe on hostile text: each repeat is bounded, or cannot be entered again once it failed.
 """
 
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """What stands in `[masked:<kind>]`. The set is closed: by it a text that is masked already is recognised."""
+    """What was found. Closed: the mask writes these names into a text and recognises them there."""
 
     PRIVATE_KEY = "private_key"
     JWT = "jwt"
@@ -44,8 +45,6 @@ class Span(NamedTuple):
     end: int
     kind: Kind
 
-
-MARKER = re.compile(rf"\[masked:(?:{'|'.join(Kind)})\]")
 
 # One of these stands in every key that _KEYS finds: a substring search costs a hundredth of the pattern.
 KEY_HINTS = (

@@ -1,0 +1,2 @@
+-- name: reusable_bytes
+select 0

@@ -1,0 +1,2 @@
+-- name: reusable_bytes
+select freelist_count * page_size from pragma_freelist_count cross join pragma_page_size
