@@ -57,8 +57,27 @@ class BadSignatureError(UnauthorizedError):
     code = "INVALID_SIGNATURE"
 
 
+class SessionEndedError(UnauthorizedError):
+    """The session is unknown, has expired or was ended, or its person was disabled."""
+
+    code = "SESSION_ENDED"
+
+
+class SignInFailedError(UnauthorizedError):
+    """Email and password do not belong together here; the answer never says which of them is wrong."""
+
+    code = "SIGN_IN_FAILED"
+
+
+class TooManySignInsError(ExeclaveServerError):
+    """Too many attempts to sign in, for this email or from this address."""
+
+    code = "TOO_MANY_SIGN_INS"
+    status = 429
+
+
 class ForbiddenError(ExeclaveServerError):
-    """The API key is valid but its role does not allow this."""
+    """Who calls is known, but the role of the API key or of the person does not allow this."""
 
     code = "FORBIDDEN"
     status = 403

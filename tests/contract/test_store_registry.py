@@ -21,9 +21,12 @@ from execlave_server.actions.rotate_secrets import SealedSecret
 from execlave_server.actions.sweep import ExpiredBatch
 from execlave_server.actions.version_agent import AgentVersion
 from execlave_server.api.control import Signal
+from execlave_server.audit.chain import Entry
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
+from execlave_server.model.approvals import Approval
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
+from execlave_server.model.people import Person
 from execlave_server.store.protocol import Call, Check, NewDecision, StaleError, Write, find_one
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -42,13 +45,16 @@ FOUND_AS = [
     (Agent, "search_agents"),
     (ApiKey, "find_api_key"),
     (ApiKey, "list_api_keys"),
+    (Approval, "find_approval"),
+    (Approval, "list_approvals"),
     (DeliveryCounts, "delivery_counts"),
     (DeliveryStanding, "delivery_standing"),
     (Destination, "all_destinations"),
     (Destination, "find_destination"),
     (Destination, "list_destinations"),
-    (ExpiredBatch, "expired_batches"),
     (DestinationStanding, "destination_standings"),
+    (Entry, "certificate_entry"),
+    (ExpiredBatch, "expired_batches"),
     (LedgerRow, "ledger_page"),
     (LedgerState, "ledger_state"),
     (Organization, "find_organization"),
@@ -56,6 +62,9 @@ FOUND_AS = [
     (ParkedCount, "parked_by_reason"),
     (ParkedLog, "find_parked"),
     (ParkedLog, "list_parked"),
+    (Person, "find_person"),
+    (Person, "list_people"),
+    (Person, "session_person"),
     (QueueFacts, "queue_facts"),
     (SealedSecret, "list_sealed"),
     (StoredPolicy, "find_policy"),

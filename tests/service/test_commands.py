@@ -13,6 +13,7 @@ from execlave_server.cli import commands
 COMMANDS = [
     *("init", "migrate", "serve", "worker", "sandbox", "demo", "org create", "org list", "key create", "key list"),
     *("key revoke", "destination add datadog", "destination list", "destination test", "destination enable"),
+    *("user add", "user list", "user disable", "user password", "approval list", "approval grant", "approval deny"),
     *("destination disable", "deliveries status", "deliveries parked", "deliveries requeue", "deliveries of"),
     *("deliveries backfill", "deliveries replay", "destination rotate", "secrets rotate"),
     *("destination heartbeat", "doctor", "sweep", "backup", "restore"),

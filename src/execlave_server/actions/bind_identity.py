@@ -6,7 +6,7 @@ from execlave_server.actions.record_change import settings_changed
 from execlave_server.actions.services import Services
 from execlave_server.errors import ConflictError, NotFoundError
 from execlave_server.model.agents import Agent
-from execlave_server.model.organizations import ApiKey
+from execlave_server.model.people import Caller
 from execlave_server.store.protocol import Call, NewEvent, Parameters, StaleError, Write, find_one
 
 
@@ -28,7 +28,7 @@ class IdentityBinding(Struct, frozen=True):
     bound_at_us: int
 
 
-async def add_provider(services: Services, key: ApiKey, tenant_id: str, audience: str) -> IdentityProvider:
+async def add_provider(services: Services, key: Caller, tenant_id: str, audience: str) -> IdentityProvider:
     """Raises ConflictError when the organization has it already."""
     provider = IdentityProvider(f"idp_{services.clock.uuid().replace('-', '')}", tenant_id, audience, _now(services))
     row: Parameters = {
@@ -47,13 +47,13 @@ async def add_provider(services: Services, key: ApiKey, tenant_id: str, audience
     return provider
 
 
-async def list_providers(services: Services, key: ApiKey) -> list[IdentityProvider]:
+async def list_providers(services: Services, key: Caller) -> list[IdentityProvider]:
     """Every provider, the oldest first."""
     wanted = {"organization": key.organization}
     return await services.store.find(IdentityProvider, "list_identity_providers", wanted)
 
 
-async def remove_provider(services: Services, key: ApiKey, provider_id: str) -> None:
+async def remove_provider(services: Services, key: Caller, provider_id: str) -> None:
     """Raises NotFoundError, and ConflictError while an agent is bound to it."""
     place: Parameters = {"organization": key.organization, "id": provider_id}
     await _find_provider(services, key, provider_id)
@@ -65,7 +65,7 @@ async def remove_provider(services: Services, key: ApiKey, provider_id: str) -> 
 
 
 async def bind_identity(
-    services: Services, key: ApiKey, reference: str, provider_id: str, subject: str
+    services: Services, key: Caller, reference: str, provider_id: str, subject: str
 ) -> tuple[Agent, IdentityBinding]:
     """Bind an agent, or bind it anew. Raises NotFoundError, and ConflictError when another agent is that subject."""
     agent = await services.agents.find_fresh(key, reference)
@@ -90,7 +90,7 @@ async def bind_identity(
     return agent, IdentityBinding(agent.id, provider_id, subject, now_us)
 
 
-async def find_binding(services: Services, key: ApiKey, reference: str) -> tuple[Agent, IdentityBinding]:
+async def find_binding(services: Services, key: Caller, reference: str) -> tuple[Agent, IdentityBinding]:
     """An agent's binding. Raises NotFoundError."""
     agent = await services.agents.find_fresh(key, reference)
     place: Parameters = {"organization": key.organization, "agent": agent.id}
@@ -100,7 +100,7 @@ async def find_binding(services: Services, key: ApiKey, reference: str) -> tuple
     return agent, binding
 
 
-async def unbind_identity(services: Services, key: ApiKey, reference: str) -> Agent:
+async def unbind_identity(services: Services, key: Caller, reference: str) -> Agent:
     """Remove an agent's binding. Raises NotFoundError."""
     agent, _ = await find_binding(services, key, reference)
     now_us = _now(services)
@@ -113,7 +113,7 @@ async def unbind_identity(services: Services, key: ApiKey, reference: str) -> Ag
     return agent
 
 
-async def _find_provider(services: Services, key: ApiKey, provider_id: str) -> IdentityProvider:
+async def _find_provider(services: Services, key: Caller, provider_id: str) -> IdentityProvider:
     place: Parameters = {"organization": key.organization, "id": provider_id}
     found = await find_one(services.store, IdentityProvider, "find_identity_provider", place)
     if found is None:
@@ -121,14 +121,14 @@ async def _find_provider(services: Services, key: ApiKey, provider_id: str) -> I
     return found
 
 
-def _mark(key: ApiKey, agent: Agent, now_us: int, *, bound: bool) -> Call:
+def _mark(key: Caller, agent: Agent, now_us: int, *, bound: bool) -> Call:
     return Call(
         "set_idp_bound",
         {"organization": key.organization, "id": agent.id, "bound": int(bound), "now_us": now_us},
     )
 
 
-def _change(key: ApiKey, agent: Agent, now_us: int, bound_to: dict[str, str] | None) -> NewEvent:
+def _change(key: Caller, agent: Agent, now_us: int, bound_to: dict[str, str] | None) -> NewEvent:
     return settings_changed(key, f"agent:{agent.id}", now_us, {"identityBinding": bound_to})
 
 

@@ -4,22 +4,22 @@ from execlave_server.actions.record_change import settings_changed
 from execlave_server.actions.services import Services
 from execlave_server.errors import ConflictError
 from execlave_server.model.agents import Agent, AgentStatus, OutcomeStrictness
-from execlave_server.model.organizations import ApiKey
+from execlave_server.model.people import Caller
 from execlave_server.store.protocol import Call, Parameters, Write
 
 
 async def set_agent_status(
-    services: Services, key: ApiKey, reference: str, status: AgentStatus, reason: str | None
+    services: Services, caller: Caller, reference: str, status: AgentStatus, reason: str | None
 ) -> Agent:
     """Pause or resume an agent. From its commit on no decision is made under the old status.
 
-    Raises NotFoundError, and ConflictError when an archived agent is to be resumed.
+    Raises NotFoundError, and ConflictError for an archived agent or a name that several agents have.
     """
-    agent = await services.agents.find_fresh(key, reference)
+    agent = await services.agents.find_fresh(caller, reference)
     if agent.status is AgentStatus.ARCHIVED:
         raise ConflictError(f"The agent {agent.agent_id} is archived; an archived agent is neither paused nor resumed.")
     row: Parameters = {
-        "organization": key.organization,
+        "organization": caller.organization,
         "id": agent.id,
         "status": status,
         "reason": reason,
@@ -27,11 +27,11 @@ async def set_agent_status(
     }
     await services.store.commit(Write(calls=[Call("set_agent_status", row)]))
     services.governed.set()
-    return await services.agents.find_fresh(key, agent.id)
+    return await services.agents.find_fresh(caller, agent.id)
 
 
 async def set_outcome_strictness(
-    services: Services, key: ApiKey, reference: str, strictness: OutcomeStrictness
+    services: Services, key: Caller, reference: str, strictness: OutcomeStrictness
 ) -> Agent:
     """Ask evidence of an agent that says it succeeded, or no longer. Raises NotFoundError."""
     agent = await services.agents.find_fresh(key, reference)
@@ -47,7 +47,7 @@ async def set_outcome_strictness(
     return await services.agents.find_fresh(key, agent.id)
 
 
-async def mark_agent_seen(services: Services, key: ApiKey, reference: str) -> Agent:
+async def mark_agent_seen(services: Services, key: Caller, reference: str) -> Agent:
     """Note an agent's heartbeat. Raises NotFoundError."""
     agent = await services.agents.find_fresh(key, reference)
     row: Parameters = {"organization": key.organization, "id": agent.id, "now_us": services.clock.now_us()}

@@ -11,6 +11,7 @@ from execlave_server.actions.services import Services
 from execlave_server.errors import ConflictError, ForbiddenError, NotFoundError
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.organizations import ApiKey
+from execlave_server.model.people import Caller
 from execlave_server.store.protocol import Call, Parameters, StaleError, Write, find_one
 
 GRANTS_PER_CALLER_MAX = 1_000
@@ -68,7 +69,7 @@ class _Declared(Struct, rename="camel"):
 
 async def grant_access(
     services: Services,
-    key: ApiKey,
+    key: Caller,
     caller: str,
     *,
     callee: str,
@@ -109,13 +110,13 @@ async def grant_access(
     )
 
 
-async def list_grants(services: Services, key: ApiKey, caller: str) -> list[Grant]:
+async def list_grants(services: Services, key: Caller, caller: str) -> list[Grant]:
     """What an agent may do with others, expired grants included. Raises NotFoundError."""
     calling = await services.agents.find_fresh(key, caller)
     return await services.store.find(Grant, "grants_of", {"organization": key.organization, "caller": calling.id})
 
 
-async def remove_grant(services: Services, key: ApiKey, caller: str, grant: str) -> None:
+async def remove_grant(services: Services, key: Caller, caller: str, grant: str) -> None:
     """From its commit on the caller is denied. Raises NotFoundError."""
     calling = await services.agents.find_fresh(key, caller)
     place: Parameters = {"organization": key.organization, "caller": calling.id, "id": grant}
@@ -138,7 +139,7 @@ async def authorize_call(services: Services, key: ApiKey, caller: str, callee: s
     return grant
 
 
-async def discover_agents(services: Services, key: ApiKey, capability: str | None) -> list[Peer]:
+async def discover_agents(services: Services, key: Caller, capability: str | None) -> list[Peer]:
     """The active agents of the organization, with those that declared a capability where one is asked for."""
     wanted: Parameters = {"organization": key.organization, "limit": AGENTS_DISCOVERED_MAX}
     peers = await services.store.find(Peer, "discover_agents", wanted)

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from execlave_server.errors import NotFoundError
+from execlave_server.errors import ConflictError, NotFoundError
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.organizations import ApiKey
+from execlave_server.model.people import Caller, Person
 from execlave_server.store.protocol import Check, Parameters, Store
 
 REFERENCES_REMEMBERED = 50_000  # names come from clients
@@ -34,17 +35,24 @@ class AgentRegistry:
         self._agents |= {(key.organization, name): agents for name, agents in loaded.items()}
         return {name: loaded[name] if agents is None else agents for name, agents in known.items()}
 
-    async def find_fresh(self, key: ApiKey, reference: str) -> Agent:
-        """The agent as the store has it now. Raises NotFoundError."""
-        agents = await self._named(key.organization, reference)
-        agent = resolve_agent(agents, reference, key.environment.agent_environment)
+    async def find_fresh(self, caller: Caller, reference: str) -> Agent:
+        """The agent as the store has it now.
+
+        Raises NotFoundError, and ConflictError where a person, who has no environment as a key has, means several.
+        """
+        agents = await self._named(caller.organization, reference)
+        if isinstance(caller, Person) and len(agents) > 1:
+            ids = ", ".join(f"{agent.id} ({agent.environment})" for agent in agents)
+            raise ConflictError(f"There are several agents {reference!r}. Name one by its id: {ids}.")
+        environment = caller.environment.agent_environment if isinstance(caller, ApiKey) else None
+        agent = resolve_agent(agents, reference, environment)
         if agent is None:
             raise NotFoundError(f"There is no agent {reference!r} in this organization. Register it first.")
         return agent
 
-    async def search(self, key: ApiKey, text: str, *, limit: int, offset: int) -> tuple[list[Agent], int]:
+    async def search(self, caller: Caller, text: str, *, limit: int, offset: int) -> tuple[list[Agent], int]:
         """A page of the agents whose id or name contains a text, and how many there are in all."""
-        matching: Parameters = {"organization": key.organization, "search": text}
+        matching: Parameters = {"organization": caller.organization, "search": text}
         agents = await self._store.find(Agent, "search_agents", {**matching, "limit": limit, "offset": offset})
         counted = await self._store.rows("count_agents", matching)
         total = counted[0][0]

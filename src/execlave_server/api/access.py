@@ -135,7 +135,7 @@ async def post_authorize(exchange: Exchange) -> Response:
 async def get_discovered(exchange: Exchange) -> Response:
     """The active agents, or those of them that declared a capability."""
     capability = exchange.request.query_params.get("capability")
-    peers = await discover_agents(exchange.services, exchange.caller, capability or None)
+    peers = await discover_agents(exchange.services, exchange.key, capability or None)
     shown = [
         {"id": peer.id, "agentId": peer.agent_id, "name": peer.name, "capabilities": peer.capabilities}
         for peer in peers

@@ -47,7 +47,7 @@ async def patch_agent(exchange: Exchange) -> Response:
 
 async def post_credential(exchange: Exchange) -> Response:
     """A short-lived credential, with which the agent stamps its traces."""
-    issued = await issue_credential(exchange.services, exchange.caller, exchange.path("agent"))
+    issued = await issue_credential(exchange.services, exchange.key, exchange.path("agent"))
     told = {"credential": issued.credential.reveal(), "expiresAt": iso(issued.expires_at_us), "kid": issued.kid}
     response = data(told)
     response.headers["Cache-Control"] = "no-store"
@@ -62,7 +62,7 @@ async def post_version(exchange: Exchange) -> Response:
         raise ValidationFailedError(f"The version's metadata {reason}.", fields={"metadata": reason})
     agent, version = await add_version(
         exchange.services,
-        exchange.caller,
+        exchange.key,
         exchange.path("agent"),
         label=body.version_label,
         notes=body.notes,
@@ -74,7 +74,7 @@ async def post_version(exchange: Exchange) -> Response:
 
 async def get_versions(exchange: Exchange) -> Response:
     """The releases of an agent, newest first."""
-    agent, versions = await list_versions(exchange.services, exchange.caller, exchange.path("agent"))
+    agent, versions = await list_versions(exchange.services, exchange.key, exchange.path("agent"))
     return page([_version_view(agent, version) for version in versions], len(versions))
 
 
@@ -87,13 +87,13 @@ async def post_baseline(exchange: Exchange) -> Response:
             "A tool of a server stands in descriptors twice; pin each once.", fields={"descriptors": "has a tool twice"}
         )
     reference = exchange.path("agent")
-    agent, baseline = await pin_tools(exchange.services, exchange.caller, reference, body.descriptors, body.reason)
+    agent, baseline = await pin_tools(exchange.services, exchange.key, reference, body.descriptors, body.reason)
     return data(_baseline_view(agent, baseline), 201)
 
 
 async def get_baseline(exchange: Exchange) -> Response:
     """The tools pinned for an agent."""
-    agent = await exchange.services.agents.find_fresh(exchange.caller, exchange.path("agent"))
+    agent = await exchange.services.agents.find_fresh(exchange.key, exchange.path("agent"))
     baseline = await find_baseline(exchange.services, agent.organization, agent.id)
     if baseline is None:
         raise NotFoundError(f"The agent {agent.agent_id} has no pinned tools. Report its baseline first.")

@@ -89,7 +89,7 @@ async def post_bypass_windows(exchange: Exchange) -> Response:
             refused.append({"id": _id(bytes(raw)), "error": f"Not valid: {error}."})
     if refused and not reports:
         raise ValidationFailedError(f"Nothing of the report is valid. The first reason: {refused[0]['error']}")
-    result = await report_bypasses(exchange.services, exchange.caller, reports)
+    result = await report_bypasses(exchange.services, exchange.key, reports)
     counted: dict[str, object] = {"accepted": result.accepted, "duplicates": result.duplicates}
     return answer(counted | ({"refused": refused} if refused else {}))
 

@@ -21,9 +21,7 @@ async def get_policies(exchange: Exchange) -> Response:
 async def post_policy(exchange: Exchange) -> Response:
     """A new policy."""
     caller = exchange.caller
-    return data(
-        _view(await create_policy(exchange.services, caller.organization, _actor(exchange), exchange.body)), 201
-    )
+    return data(_view(await create_policy(exchange.services, caller.organization, caller.actor, exchange.body)), 201)
 
 
 async def get_one_policy(exchange: Exchange) -> Response:
@@ -34,14 +32,15 @@ async def get_one_policy(exchange: Exchange) -> Response:
 async def put_policy(exchange: Exchange) -> Response:
     """The policy's next version; the body is the whole of it."""
     caller, policy_id = exchange.caller, exchange.path("id")
-    changed = await change_policy(exchange.services, caller.organization, _actor(exchange), policy_id, exchange.body)
+    changed = await change_policy(exchange.services, caller.organization, caller.actor, policy_id, exchange.body)
     return data(_view(changed))
 
 
 async def delete_one_policy(exchange: Exchange) -> Response:
     """A policy goes; its versions stay."""
     policy_id = exchange.path("id")
-    await delete_policy(exchange.services, exchange.caller.organization, _actor(exchange), policy_id)
+    caller = exchange.caller
+    await delete_policy(exchange.services, caller.organization, caller.actor, policy_id)
     return data({"id": policy_id, "deleted": True})
 
 
@@ -74,7 +73,3 @@ def _view(policy: StoredPolicy) -> dict[str, Any]:
 
 def _body(stored: str) -> dict[str, Any]:
     return msgspec.json.decode(stored, type=dict[str, Any])
-
-
-def _actor(exchange: Exchange) -> str:
-    return f"key:{exchange.caller.id}"

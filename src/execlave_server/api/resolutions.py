@@ -42,19 +42,19 @@ async def post_resolution(exchange: Exchange) -> Response:
         observed_at_us=now_us if body.observed_at is None else microseconds(body.observed_at),
         recorded_at_us=now_us,
     )
-    await resolve_trace(exchange.services, exchange.caller, resolution)
+    await resolve_trace(exchange.services, exchange.key, resolution)
     return data(_view(resolution), 201)
 
 
 async def get_resolutions(exchange: Exchange) -> Response:
     """What became known of a trace, oldest first."""
-    found = await list_resolutions(exchange.services, exchange.caller, _trace_id(exchange))
+    found = await list_resolutions(exchange.services, exchange.key, _trace_id(exchange))
     return page([_view(resolution) for resolution in found], len(found))
 
 
 async def get_usage(exchange: Exchange) -> Response:
     """What the organization has. A server of one's own has no plan to exceed."""
-    usage = await read_usage(exchange.services, exchange.caller)
+    usage = await read_usage(exchange.services, exchange.key)
     counts = {"agents": usage.agents, "traces": usage.traces, "users": usage.users, "policies": usage.policies}
     shown = {name: {"current": count, "max": UNLIMITED} for name, count in counts.items()}
     return data({"plan": "self-hosted", "usage": shown, "upgradeUrl": None})

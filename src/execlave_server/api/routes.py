@@ -9,66 +9,92 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import access, admin, agents, deliveries, policies, resolutions, sdk
+from execlave_server.api import access, admin, agents, approvals, deliveries, people, policies, resolutions, sdk
 from execlave_server.api.bypass_reports import post_bypass_windows
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
 from execlave_server.api.metrics import answer_metrics
 from execlave_server.errors import NotFoundError, UnavailableError
+from execlave_server.model.permissions import Permission
 from execlave_server.model.secret import Secret
 
 ENFORCE_PATH = "/policies/enforce"  # answers by rules of its own, see `api.enforce`
 
 ROUTES = (
-    Route("GET", "/agents", Access.AGENT, sdk.get_agents),
+    Route("GET", "/agents", Access.AGENT, sdk.get_agents, Permission.AGENTS_READ),
     Route("POST", "/agents", Access.AGENT, sdk.post_agent),
     Route("POST", "/agents/authorize", Access.AGENT, access.post_authorize),
     Route("GET", "/agents/discover", Access.AGENT, access.get_discovered),
     Route("GET", "/agents/{agent:path}/status-poll", Access.AGENT, sdk.get_status),
     Route("POST", "/agents/{agent:path}/heartbeat", Access.AGENT, sdk.post_heartbeat),
-    Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent),
-    Route("PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent),
+    Route("PATCH", "/agents/{agent:path}/pause", Access.ADMIN, admin.pause_agent, Permission.AGENTS_CONTROL),
+    Route("PATCH", "/agents/{agent:path}/resume", Access.ADMIN, admin.resume_agent, Permission.AGENTS_CONTROL),
     Route("POST", "/agents/{agent:path}/credential", Access.AGENT, agents.post_credential),
     Route("GET", "/agents/{agent:path}/versions", Access.AGENT, agents.get_versions),
     Route("POST", "/agents/{agent:path}/versions", Access.AGENT, agents.post_version),
-    Route("GET", "/agents/{agent:path}/grants", Access.ADMIN, access.get_grants),
-    Route("POST", "/agents/{agent:path}/grants", Access.ADMIN, access.post_grant),
-    Route("DELETE", "/agents/{agent:path}/grants/{grant}", Access.ADMIN, access.delete_grant),
-    Route("GET", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.get_binding),
-    Route("PUT", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.put_binding),
-    Route("DELETE", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.delete_binding),
-    Route("PATCH", "/agents/{agent:path}", Access.ADMIN, agents.patch_agent),
-    Route("GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent),  # after those that end in more
-    Route("GET", "/identity-providers", Access.ADMIN, access.get_providers),
-    Route("POST", "/identity-providers", Access.ADMIN, access.post_provider),
-    Route("DELETE", "/identity-providers/{id}", Access.ADMIN, access.delete_provider),
+    Route("GET", "/agents/{agent:path}/grants", Access.ADMIN, access.get_grants, Permission.AGENTS_READ),
+    Route("POST", "/agents/{agent:path}/grants", Access.ADMIN, access.post_grant, Permission.AGENTS_CONTROL),
+    Route(
+        "DELETE", "/agents/{agent:path}/grants/{grant}", Access.ADMIN, access.delete_grant, Permission.AGENTS_CONTROL
+    ),
+    Route("GET", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.get_binding, Permission.AGENTS_READ),
+    Route("PUT", "/agents/{agent:path}/identity-binding", Access.ADMIN, access.put_binding, Permission.AGENTS_CONTROL),
+    Route(
+        "DELETE",
+        "/agents/{agent:path}/identity-binding",
+        Access.ADMIN,
+        access.delete_binding,
+        Permission.AGENTS_CONTROL,
+    ),
+    Route("PATCH", "/agents/{agent:path}", Access.ADMIN, agents.patch_agent, Permission.AGENTS_CONTROL),
+    Route(
+        "GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent, Permission.AGENTS_READ
+    ),  # after those that end in more
+    Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, body_bytes_max=SDK_BODY_BYTES_MAX),
+    Route("GET", "/identity-providers", Access.ADMIN, access.get_providers, Permission.AGENTS_READ),
+    Route("POST", "/identity-providers", Access.ADMIN, access.post_provider, Permission.AGENTS_CONTROL),
+    Route("DELETE", "/identity-providers/{id}", Access.ADMIN, access.delete_provider, Permission.AGENTS_CONTROL),
     Route("GET", "/tool-integrity/agents/{agent:path}/baseline", Access.AGENT, agents.get_baseline),
     Route("POST", "/tool-integrity/agents/{agent:path}/baseline", Access.AGENT, agents.post_baseline),
     Route("POST", "/sdk/bypass-windows", Access.AGENT, post_bypass_windows),
     Route("GET", "/billing/usage", Access.AGENT, resolutions.get_usage),
-    Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, SDK_BODY_BYTES_MAX),
-    Route("GET", "/policies", Access.ADMIN, policies.get_policies),
-    Route("POST", "/policies", Access.ADMIN, policies.post_policy),
-    Route("GET", "/policies/{id}", Access.ADMIN, policies.get_one_policy),
-    Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy),
-    Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy),
-    Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions),
     Route("GET", "/traces/{trace:path}/resolutions", Access.AGENT, resolutions.get_resolutions),
     Route("POST", "/traces/{trace:path}/resolutions", Access.AGENT, resolutions.post_resolution),
-    Route("GET", "/integrations", Access.ADMIN, admin.get_integrations),
-    Route("POST", "/integrations", Access.ADMIN, admin.post_integration),
-    Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration),
-    Route("PATCH", "/integrations/{id}", Access.ADMIN, admin.patch_integration),
-    Route("POST", "/integrations/{id}/test", Access.ADMIN, admin.post_integration_test),
-    Route("POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable),
-    Route("POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable),
-    Route("GET", "/traces/{trace:path}/deliveries", Access.ADMIN, deliveries.get_trace_deliveries),
-    Route("GET", "/deliveries", Access.ADMIN, deliveries.get_deliveries),
-    Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
-    Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),
-    Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill),
-    Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay),
+    Route("POST", "/auth/login", Access.ANYONE, people.post_login),
+    Route("POST", "/auth/logout", Access.PERSON, people.post_logout),
+    Route("GET", "/auth/me", Access.PERSON, people.get_me),
+    Route("GET", "/approvals", Access.ADMIN, approvals.get_approvals, Permission.APPROVALS_READ),
+    # Any answer but 200 ends the SDK's waiting with an error, so this one is never rate-limited.
+    Route("GET", "/approvals/{id}", Access.AGENT, approvals.get_approval_status, Permission.APPROVALS_READ),
+    Route("POST", "/approvals/{id}/verify", Access.AGENT, approvals.post_verify, body_bytes_max=SDK_BODY_BYTES_MAX),
+    Route("POST", "/approvals/{id}/grant", Access.PERSON, approvals.post_grant, Permission.APPROVALS_DECIDE),
+    Route("POST", "/approvals/{id}/deny", Access.PERSON, approvals.post_deny, Permission.APPROVALS_DECIDE),
+    Route("GET", "/policies", Access.ADMIN, policies.get_policies, Permission.POLICIES_READ),
+    Route("POST", "/policies", Access.ADMIN, policies.post_policy, Permission.POLICIES_EDIT),
+    Route("GET", "/policies/{id}", Access.ADMIN, policies.get_one_policy, Permission.POLICIES_READ),
+    Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy, Permission.POLICIES_EDIT),
+    Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy, Permission.POLICIES_EDIT),
+    Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions, Permission.POLICIES_READ),
+    Route("GET", "/integrations", Access.ADMIN, admin.get_integrations, Permission.DESTINATIONS_READ),
+    Route("POST", "/integrations", Access.ADMIN, admin.post_integration, Permission.DESTINATIONS_EDIT),
+    Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration, Permission.DESTINATIONS_READ),
+    Route("PATCH", "/integrations/{id}", Access.ADMIN, admin.patch_integration, Permission.DESTINATIONS_EDIT),
+    Route("POST", "/integrations/{id}/test", Access.ADMIN, admin.post_integration_test, Permission.DESTINATIONS_EDIT),
+    Route(
+        "POST", "/integrations/{id}/enable", Access.ADMIN, admin.post_integration_enable, Permission.DESTINATIONS_EDIT
+    ),
+    Route(
+        "POST", "/integrations/{id}/disable", Access.ADMIN, admin.post_integration_disable, Permission.DESTINATIONS_EDIT
+    ),
+    Route(
+        "GET", "/traces/{trace:path}/deliveries", Access.ADMIN, deliveries.get_trace_deliveries, Permission.TRACES_READ
+    ),
+    Route("GET", "/deliveries", Access.ADMIN, deliveries.get_deliveries, Permission.DELIVERIES_READ),
+    Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked, Permission.DELIVERIES_READ),
+    Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue, Permission.DELIVERIES_REQUEUE),
+    Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill, Permission.DELIVERIES_REQUEUE),
+    Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay, Permission.DELIVERIES_REQUEUE),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

@@ -44,7 +44,7 @@ async def get_health(_exchange: Exchange) -> Response:
 async def post_agent(exchange: Exchange) -> Response:
     """Register or update an agent."""
     body = decode(exchange.body, _RegisterBody)
-    environment = body.environment or exchange.caller.environment.agent_environment
+    environment = body.environment or exchange.key.environment.agent_environment
     for field, text in {"agentId": body.agent_id, "name": body.name, "environment": environment}.items():
         if not 1 <= len(text) <= NAME_CHARS_MAX:
             reason = f"must have 1 to {NAME_CHARS_MAX} characters"
@@ -66,7 +66,7 @@ async def post_agent(exchange: Exchange) -> Response:
             metadata=body.metadata,
         ),
     )
-    return data(agent_view(await register_agent(exchange.services, exchange.caller, registration)))
+    return data(agent_view(await register_agent(exchange.services, exchange.key, registration)))
 
 
 async def get_agents(exchange: Exchange) -> Response:
@@ -93,7 +93,7 @@ async def get_status(exchange: Exchange) -> Response:
 
 async def post_heartbeat(exchange: Exchange) -> Response:
     """An agent lives."""
-    agent = await mark_agent_seen(exchange.services, exchange.caller, exchange.path("agent"))
+    agent = await mark_agent_seen(exchange.services, exchange.key, exchange.path("agent"))
     return data({"agentId": agent.agent_id, "status": agent.status})
 
 

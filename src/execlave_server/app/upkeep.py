@@ -1,4 +1,4 @@
-"""What the server does by itself beside answering: it watches the disk, and sweeps what is past its retention."""
+"""What the server does by itself: it watches the disk, sweeps old traces, and notes approvals that have run out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,10 +7,14 @@ from contextlib import asynccontextmanager
 import structlog
 
 from execlave_server.actions.services import Services
+from execlave_server.actions.sign_in import sweep_sign_ins
 from execlave_server.actions.sweep import DAY_US, Sweep, Wanted
+from execlave_server.actions.sweep_approvals import sweep_approvals
 from execlave_server.actions.watch_disk import LOOK_EVERY_S
 
 SWEEP_EVERY_S = 3_600.0
+APPROVALS_EVERY_S = 2.0  # two look-ups in small indexes; what they find is already refused by the clock
+SIGN_INS_EVERY_S = 600.0
 
 log = structlog.get_logger()
 
@@ -19,7 +23,11 @@ log = structlog.get_logger()
 async def upkeep(services: Services) -> AsyncIterator[None]:
     """Do it all until the context ends. The disk is looked at once before anything is answered."""
     await services.disk.look(services.store)
-    tasks = [asyncio.create_task(_repeat(lambda: services.disk.look(services.store), LOOK_EVERY_S))]
+    tasks = [
+        asyncio.create_task(_repeat(lambda: services.disk.look(services.store), LOOK_EVERY_S)),
+        asyncio.create_task(_repeat(lambda: _sweep_approvals(services), APPROVALS_EVERY_S)),
+        asyncio.create_task(_repeat(lambda: sweep_sign_ins(services), SIGN_INS_EVERY_S)),
+    ]
     if services.settings.retention_days:
         tasks.append(asyncio.create_task(_repeat(lambda: _sweep(services), SWEEP_EVERY_S)))
     try:
@@ -45,3 +53,9 @@ async def _sweep(services: Services) -> None:
     if swept.looked_at or swept.decisions:
         removed = {"batches": swept.batches, "traces": swept.traces, "decisions": swept.decisions}
         log.info("retention.swept", **removed, left=dict(swept.left))
+
+
+async def _sweep_approvals(services: Services) -> None:
+    swept = await sweep_approvals(services)
+    if any(swept):
+        log.info("approvals.swept", expired=swept.expired, unverified=swept.unverified)

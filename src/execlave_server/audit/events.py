@@ -42,6 +42,7 @@ class Kind(StrEnum):
     DESTINATION_HELD = "destination.held"
     DESTINATION_DISABLED = "destination.disabled"
     ENFORCEMENT_BYPASSED = "enforcement.bypassed"
+    PERSON_CHANGED = "person.changed"
     PERSON_SIGNED_IN = "person.signed_in"
     SWEPT = "sweep.done"
     ERASED = "erase.done"
@@ -181,6 +182,14 @@ class SignIn(Details, frozen=True, kw_only=True):
     succeeded: bool
 
 
+class PersonChange(Details, frozen=True, kw_only=True):
+    """A person added, disabled, or given a new password; what he is called stands elsewhere."""
+
+    change: str
+    person: str
+    role: str
+
+
 class SweptRange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Batches of this organization from `first` to `last`, all removed; `root` is the tree over their roots."""
 
@@ -245,6 +254,7 @@ DETAILS: dict[Kind, type[Details]] = {
     Kind.DESTINATION_HELD: DestinationChange,
     Kind.DESTINATION_DISABLED: DestinationChange,
     Kind.ENFORCEMENT_BYPASSED: Bypass,
+    Kind.PERSON_CHANGED: PersonChange,
     Kind.PERSON_SIGNED_IN: SignIn,
     Kind.SWEPT: Sweep,
     Kind.ERASED: Erasure,

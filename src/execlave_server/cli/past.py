@@ -10,7 +10,7 @@ from rich.progress import Progress
 from execlave_server.actions.issue_key import find_organization
 from execlave_server.actions.send_again import Past, PastSpan, close_gap, gap_span, new_replay_id, send_past
 from execlave_server.actions.services import Services
-from execlave_server.api.times import epoch_us, iso
+from execlave_server.api.times import iso, microseconds
 from execlave_server.cli.options import (
     data_dir_option,
     json_option,
@@ -132,6 +132,6 @@ async def _send(services: Services, organization: int, destination_id: str, span
 
 
 def _span(services: Services, past: Past, start: datetime, end: datetime | None, replay: str | None) -> PastSpan:
-    to_us = services.clock.now_us() if end is None else epoch_us(end)
+    to_us = services.clock.now_us() if end is None else microseconds(end)
     to_us -= to_us % 1_000  # as it is shown, so that a replay is resumed with the very same end
-    return PastSpan(past, epoch_us(start), to_us, replay)
+    return PastSpan(past, microseconds(start), to_us, replay)

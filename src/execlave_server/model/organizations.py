@@ -46,3 +46,8 @@ class ApiKey(Struct, frozen=True):
     created_at_us: int
     revoked_at_us: int | None
     organization_version: int
+
+    @property
+    def actor(self) -> str:
+        """How the audit chain names the key."""
+        return f"key:{self.id}"

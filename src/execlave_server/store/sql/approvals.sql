@@ -1,0 +1,86 @@
+-- name: insert_approval
+insert into approvals (id, organization, decision, api_key, agent, agent_reference, environment, requester,
+  action_digest, action_context, salt, violations, trace_id, tools, risk_score, risk_level, alerts_unverified, status,
+  requested_at_us, expires_at_us)
+values (:id, :organization, :decision, :api_key, :agent, :agent_reference, :environment, :requester,
+  :action_digest, :action_context, :salt, :violations, :trace_id, :tools, :risk_score, :risk_level,
+  :alerts_unverified, 'pending', :requested_at_us, :expires_at_us)
+
+-- name: find_approval
+select id, organization, decision, api_key, agent, agent_reference, environment, requester, action_digest, salt,
+  violations, trace_id, tools, risk_score, risk_level, status, requested_at_us, expires_at_us, decided_at_us,
+  decided_by, decision_reason, certificate_id, certificate, certificate_expires_at_us, certificate_verified_at_us,
+  unverified_at_us
+from approvals
+where organization = :organization and id = :id
+
+-- name: approval_context
+select action_context from approvals where organization = :organization and id = :id
+
+-- name: list_approvals
+select id, organization, decision, api_key, agent, agent_reference, environment, requester, action_digest, salt,
+  violations, trace_id, tools, risk_score, risk_level, status, requested_at_us, expires_at_us, decided_at_us,
+  decided_by, decision_reason, certificate_id, certificate, certificate_expires_at_us, certificate_verified_at_us,
+  unverified_at_us
+from approvals
+where organization = :organization
+  and (:status = '' or :status = case when status = 'pending' and expires_at_us <= :now_us then 'expired'
+    else status end)
+order by requested_at_us desc, id desc
+limit :limit offset :offset
+
+-- name: count_approvals
+select count(*) from approvals
+where organization = :organization
+  and (:status = '' or :status = case when status = 'pending' and expires_at_us <= :now_us then 'expired'
+    else status end)
+
+-- name: grant_approval
+update approvals set status = 'approved', decided_at_us = :now_us, decided_by = :person, decision_reason = :reason,
+  certificate_id = :certificate_id, certificate = :certificate, certificate_expires_at_us = :certificate_expires_at_us
+where organization = :organization and id = :id and status = 'pending' and expires_at_us > :now_us
+returning id
+
+-- name: deny_approval
+update approvals set status = 'denied', decided_at_us = :now_us, decided_by = :person, decision_reason = :reason
+where organization = :organization and id = :id and status = 'pending' and expires_at_us > :now_us
+returning id
+
+-- name: expire_approval
+update approvals set status = 'expired'
+where organization = :organization and id = :id and status = 'pending' and expires_at_us <= :now_us
+returning id
+
+-- name: use_certificate
+update approvals set certificate_verified_at_us = :now_us
+where organization = :organization and id = :id and status = 'approved' and certificate_id = :certificate_id
+  and certificate_verified_at_us is null and certificate_expires_at_us > :now_us
+returning id
+
+-- name: mark_unverified
+update approvals set unverified_at_us = :now_us
+where organization = :organization and id = :id and status = 'approved' and certificate_verified_at_us is null
+  and unverified_at_us is null and certificate_expires_at_us <= :now_us
+returning id
+
+-- name: approvals_run_out
+select id, organization, decision, action_digest, salt
+from approvals
+where status = 'pending' and expires_at_us <= :now_us
+order by expires_at_us
+limit :limit
+
+-- name: approvals_unverified
+select id, organization, decision, action_digest, salt
+from approvals
+where status = 'approved' and certificate_verified_at_us is null and unverified_at_us is null
+  and certificate_expires_at_us <= :now_us and alerts_unverified = 1
+order by certificate_expires_at_us
+limit :limit
+
+-- name: certificate_entry
+select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
+from audit_entries e join organizations o on o.number = e.organization
+where e.organization = :organization and e.subject = :subject and e.kind = 'certificate.issued'
+order by e.seq desc
+limit 1
