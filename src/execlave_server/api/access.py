@@ -127,8 +127,8 @@ async def delete_grant(exchange: Exchange) -> Response:
 async def post_authorize(exchange: Exchange) -> Response:
     """May this agent do that with the other one? 200 with the grant, or 403."""
     body = decode(exchange.body, _AuthorizeBody)
-    services, caller = exchange.services, exchange.caller
-    grant = await authorize_call(services, caller, body.caller_agent_id, body.callee_agent_id, body.action)
+    services, key = exchange.services, exchange.key
+    grant = await authorize_call(services, key, body.caller_agent_id, body.callee_agent_id, body.action)
     return data({"authorized": True, "grant": _grant_view(grant)})
 
 
