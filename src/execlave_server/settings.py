@@ -14,6 +14,7 @@ import msgspec
 from execlave_server.errors import SettingsError
 
 PREFIX = "EXECLAVE_SERVER_"
+DATABASE_SCHEMES = {"postgresql", "postgres"}
 SETTINGS_FILE = "settings.toml"  # in the data directory; the environment wins over it
 
 
@@ -23,6 +24,9 @@ class Settings:
 
     data_dir: Path = Path("execlave-data")
     """Where the database and the settings file are."""
+
+    database_url: str = field(default="", repr=False)  # it may hold a password
+    """`postgresql://user:password@host/database`. Empty: SQLite in the data directory."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Beyond loopback the server asks for TLS, a trusted proxy, or --insecure."""
@@ -154,6 +158,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"EXECLAVE_SERVER_KEK is {settings.kek!r}; this version knows file:/path only.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
+    if settings.database_url and urlsplit(settings.database_url).scheme not in DATABASE_SCHEMES:
+        scheme = settings.database_url.partition(":")[0] if "://" in settings.database_url else "none"
+        raise SettingsError(
+            f"EXECLAVE_SERVER_DATABASE_URL has the scheme {scheme!r}; this version knows postgresql://user@host/name "
+            "and, where the setting is empty, SQLite in the data directory."
+        )
     urls = [
         ("public_url", settings.public_url),
         ("datadog_sandbox_url", settings.datadog_sandbox_url),

@@ -11,7 +11,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from execlave_server.app.installation import StoreRole, initialise, open_services, open_store
+from execlave_server.app.database import StoreRole, open_store
+from execlave_server.app.installation import initialise, open_services
 from execlave_server.errors import DataDirError, UnavailableError
 from execlave_server.model.traces import TraceOutcome
 from execlave_server.settings import Settings
@@ -89,7 +90,7 @@ class TestOpening:
         """The worker's store writes synchronous NORMAL and never checkpoints."""
         settings = Settings(data_dir=tmp_path / "data")
         await initialise(settings, clock)
-        store = open_store(settings, clock, StoreRole.WORKER)
+        store = await open_store(settings, clock, StoreRole.WORKER)
 
         try:
             assert store._write_connection.pragma("journal_mode") == "wal"

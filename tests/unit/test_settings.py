@@ -60,6 +60,7 @@ def test_the_environment_sets_everything(load, tmp_path):
         {
             "host": "0.0.0.0",  # noqa: S104 - read, not bound
             "port": "8443",
+            "database_url": "postgresql://execlave:secret@db.example/execlave",
             "public_url": "https://execlave.example",
             "kek": "file:/etc/execlave.kek",
             "tls_cert_file": "/c.pem",
@@ -79,6 +80,7 @@ def test_the_environment_sets_everything(load, tmp_path):
         data_dir=tmp_path,
         host="0.0.0.0",  # noqa: S104 - read, not bound
         port=8443,
+        database_url="postgresql://execlave:secret@db.example/execlave",
         public_url="https://execlave.example",
         kek="file:/etc/execlave.kek",
         tls_cert_file="/c.pem",
@@ -93,6 +95,24 @@ def test_the_environment_sets_everything(load, tmp_path):
         datadog_sandbox_any_host=True,
     )
     assert all(getattr(settings, name) != getattr(Settings(), name) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"), [("mysql://root:secret@db/x", "mysql"), ("execlave:secret@db", "none"), ("secret", "none")]
+)
+def test_another_database_is_refused_without_its_password(load, url, scheme):
+    """An address of something else is named by its scheme, and nothing of it that may be secret is shown."""
+    with pytest.raises(SettingsError, match=scheme) as raised:
+        load({"database_url": url})
+
+    assert "secret" not in str(raised.value)
+
+
+def test_the_settings_do_not_print_the_database_password(load):
+    """Whoever logs the settings does not log the password."""
+    settings = load({"database_url": "postgresql://execlave:secret@db.example/execlave"})
+
+    assert "secret" not in repr(settings)
 
 
 def test_the_file_sets_what_the_environment_does_not(load):

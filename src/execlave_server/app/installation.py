@@ -5,36 +5,36 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from enum import Enum, auto
 from pathlib import Path
 
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.services import Services
+from execlave_server.app.database import (
+    StoreRole,
+    create_database,
+    open_store,
+    remove_database,
+    require_database,
+    uses_postgres,
+)
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.errors import DataDirError, SecretError
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
-from execlave_server.store.protocol import Call, Store, Write
-from execlave_server.store.sqlite import READERS, Durability, SqliteStore, create_database, migrate_database
+from execlave_server.store.protocol import Call, Check, StaleError, Store, Write
 from execlave_server.vault.envelope import Vault
 from execlave_server.vault.key_encryption_key import create_key_file, default_key_file, open_key_file
 
 PEPPER = "api_key_pepper"  # the secret under which API keys are hashed
 _PEPPER_BOUND_TO = "installation/apiKeyPepper"
+_INITIALISED = (
+    "The database of EXECLAVE_SERVER_DATABASE_URL is initialised already. A further server or worker needs no `init`: "
+    "give it the same key-encryption key (EXECLAVE_SERVER_KEK=file:/path) and run `serve` or `worker`."
+)
 SERVER_LOCK_WAIT_S = 15.0  # how long a new server waits for the one it replaces to finish
-SERVER_CACHE_KIB = 16_000  # the pages of the newest buckets; 64 MB cost 3 CPU seconds more per million traces
-OTHER_CACHE_KIB = 4_000  # the worker and the commands read each page once
-
-
-class StoreRole(Enum):
-    """Who opens the store: one server checkpoints it, workers may lose their last result, commands do neither."""
-
-    SERVER = auto()
-    WORKER = auto()
-    COMMAND = auto()
 
 
 def key_file(settings: Settings) -> Path:
@@ -45,9 +45,9 @@ def key_file(settings: Settings) -> Path:
 async def initialise(settings: Settings, clock: Clock) -> None:
     """Make the data directory, its key-encryption key and its database.
 
-    Raises DataDirError when there is one already, SecretError when the key file exists.
+    Raises DataDirError when there is an installation already, SecretError when the key file exists.
     """
-    if settings.database.exists():
+    if not uses_postgres(settings) and settings.database.exists():
         raise DataDirError(
             f"{settings.data_dir} is a data directory already. Use it, or choose another with --data-dir."
         )
@@ -55,58 +55,64 @@ async def initialise(settings: Settings, clock: Clock) -> None:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise DataDirError(f"The data directory {settings.data_dir} cannot be made: {error.strerror}.") from error
+    if uses_postgres(settings):
+        await create_database(settings, clock)
+        await _refuse_initialised(settings, clock)
     create_key_file(key_file(settings))
     try:
-        create_database(settings.database, clock)
-        vault = open_vault(settings)
-        store = open_store(settings, clock, StoreRole.COMMAND)
-        try:
-            pepper = vault.seal(Secret(clock.token()), bound_to=_PEPPER_BOUND_TO)
-            calls = [
-                Call("insert_installation", {"id": clock.uuid(), "now_us": clock.now_us()}),
-                Call("insert_secret", {"name": PEPPER, "sealed": pepper}),
-            ]
-            await store.commit(Write(calls=calls))
-        finally:
-            await store.close()
+        await create_database(settings, clock)
+        await _write_installation(settings, clock)
     except BaseException:
+        if uses_postgres(settings):
+            await _refuse_initialised(settings, clock)  # somebody else was first, or the key is in use after all
         key_file(settings).unlink(missing_ok=True)  # nothing is sealed under it yet, and nothing is in the database
-        for suffix in ("", "-wal", "-shm"):
-            settings.database.with_name(settings.database.name + suffix).unlink(missing_ok=True)
+        remove_database(settings)
         raise
+
+
+async def _refuse_initialised(settings: Settings, clock: Clock) -> None:
+    store = await open_store(settings, clock, StoreRole.COMMAND)
+    try:
+        if await store.rows("find_secret", {"name": PEPPER}):
+            raise DataDirError(_INITIALISED)
+    finally:
+        await store.close()
+
+
+async def _write_installation(settings: Settings, clock: Clock) -> None:
+    vault = open_vault(settings)
+    store = await open_store(settings, clock, StoreRole.COMMAND)
+    try:
+        pepper = vault.seal(Secret(clock.token()), bound_to=_PEPPER_BOUND_TO)
+        calls = [
+            Call("insert_installation", {"id": clock.uuid(), "now_us": clock.now_us()}),
+            Call("insert_secret", {"name": PEPPER, "sealed": pepper}),
+        ]
+        nobody_else = Check("find_secret", {"name": PEPPER}, None)
+        await store.commit(Write(checks=[nobody_else], calls=calls))
+    except StaleError as error:
+        raise DataDirError(_INITIALISED) from error
+    finally:
+        await store.close()
 
 
 def open_vault(settings: Settings) -> Vault:
     """The vault under this installation's key-encryption key. Raises DataDirError, SecretError."""
-    _require_database(settings)
+    require_database(settings)
     path = key_file(settings)
     if path.resolve().is_relative_to(settings.data_dir.resolve()) and not settings.kek:
         raise SecretError(f"The key-encryption key {path} is inside the data directory. Keep it apart.")
     return Vault(open_key_file(path))
 
 
-def open_store(settings: Settings, clock: Clock, role: StoreRole) -> SqliteStore:
-    """The store of an initialised data directory. Raises DataDirError."""
-    _require_database(settings)
-    serving, exporting = role is StoreRole.SERVER, role is StoreRole.WORKER
-    return SqliteStore(
-        settings.database,
-        clock,
-        durability=Durability.NORMAL if exporting else Durability.FULL,
-        checkpoints=serving,
-        cache_kib=SERVER_CACHE_KIB if serving else OTHER_CACHE_KIB,
-        readers=1 if exporting else READERS,
-    )
-
-
 @asynccontextmanager
 async def open_services(settings: Settings, clock: Clock, *, serving: bool = False) -> AsyncIterator[Services]:
     """The services of one process, closed at the end."""
     vault = open_vault(settings)
-    store = open_store(settings, clock, StoreRole.SERVER if serving else StoreRole.COMMAND)
+    store = await open_store(settings, clock, StoreRole.SERVER if serving else StoreRole.COMMAND)
     datadog = DatadogConnector(settings)
     try:
-        pepper = await _open_pepper(store, vault)
+        pepper = await _open_pepper(settings, store, vault)
         yield Services(
             store=store,
             clock=clock,
@@ -122,16 +128,26 @@ async def open_services(settings: Settings, clock: Clock, *, serving: bool = Fal
         await store.close()
 
 
-async def _open_pepper(store: Store, vault: Vault) -> Secret:
+async def _open_pepper(settings: Settings, store: Store, vault: Vault) -> Secret:
     rows = await store.rows("find_secret", {"name": PEPPER})
     if not rows or not isinstance(rows[0][0], bytes):
-        raise DataDirError("The data directory is not fully initialised. Remove it and run `init` again.")
+        raise DataDirError(
+            "There is no installation in the database yet. Make one: execlave-server init"
+            if uses_postgres(settings)
+            else "The data directory is not fully initialised. Remove it and run `init` again."
+        )
     return vault.open(rows[0][0], bound_to=_PEPPER_BOUND_TO)
 
 
 @contextmanager
 def only_server(settings: Settings) -> Iterator[None]:
-    """Hold the data directory as its one server. Waits for a predecessor; raises DataDirError when it stays."""
+    """Hold the data directory as its one server. Waits for a predecessor; raises DataDirError when it stays.
+
+    On PostgreSQL there may be any number of servers.
+    """
+    if uses_postgres(settings):
+        yield
+        return
     deadline = time.monotonic() + SERVER_LOCK_WAIT_S
     with _lock_file(settings.data_dir / "server.lock") as descriptor:
         while not _try_lock(descriptor, fcntl.LOCK_EX):
@@ -146,8 +162,14 @@ def only_server(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def counted_worker(settings: Settings) -> Iterator[bool]:
-    """Hold the data directory as one of its workers; True for the only one, whom nobody's leases bind."""
-    _require_database(settings)
+    """Hold the data directory as one of its workers; True for the only one, whom nobody's leases bind.
+
+    On PostgreSQL nobody knows what runs elsewhere: the leases of the dead end by themselves.
+    """
+    require_database(settings)
+    if uses_postgres(settings):
+        yield False
+        return
     with _lock_file(settings.data_dir / "worker.lock") as descriptor:
         alone = _try_lock(descriptor, fcntl.LOCK_EX)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -172,17 +194,3 @@ def _try_lock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def migrate_store(settings: Settings, clock: Clock) -> list[str]:
-    """Bring the database up to date; the names of the migrations applied. Raises DataDirError."""
-    _require_database(settings)
-    return migrate_database(settings.database, clock)
-
-
-def _require_database(settings: Settings) -> None:
-    if not settings.database.exists():
-        raise DataDirError(
-            f"There is no data directory at {settings.data_dir}. "
-            f"Make one: execlave-server init --data-dir {settings.data_dir}"
-        )

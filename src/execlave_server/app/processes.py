@@ -14,15 +14,8 @@ import uvicorn
 import uvloop
 
 from execlave_server.api.routes import create_api
-from execlave_server.app.installation import (
-    StoreRole,
-    counted_worker,
-    only_server,
-    open_services,
-    open_store,
-    open_vault,
-)
-from execlave_server.clock import SystemClock
+from execlave_server.app.database import StoreRole, clock_of, open_store
+from execlave_server.app.installation import counted_worker, only_server, open_services, open_vault
 from execlave_server.export.worker import ExportWorker
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Write
@@ -41,7 +34,7 @@ def run_server(settings: Settings, listener: socket.socket, orphaned: int | None
 
 
 async def _serve(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
-    async with open_services(settings, SystemClock(), serving=True) as services:
+    async with open_services(settings, clock_of(settings), serving=True) as services:
         config = uvicorn.Config(
             create_api(services),
             loop="none",
@@ -77,9 +70,9 @@ def run_worker(settings: Settings, orphaned: int | None) -> None:
 
 
 async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> None:
-    clock = SystemClock()
+    clock = clock_of(settings)
     vault = open_vault(settings)
-    store = open_store(settings, clock, StoreRole.WORKER)
+    store = await open_store(settings, clock, StoreRole.WORKER)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

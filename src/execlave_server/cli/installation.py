@@ -8,7 +8,8 @@ import click
 from execlave_server.actions.issue_key import create_organization, find_organization, issue_key, list_keys, revoke_key
 from execlave_server.actions.services import Services
 from execlave_server.api.times import iso
-from execlave_server.app.installation import initialise, key_file, migrate_store
+from execlave_server.app.database import migrate_store, uses_postgres
+from execlave_server.app.installation import initialise, key_file
 from execlave_server.cli.options import (
     data_dir_option,
     json_option,
@@ -55,6 +56,8 @@ def init(data_dir: Path | None, *, as_json: bool) -> None:
         print_json(made)
         return
     click.echo(f"Data directory     {settings.data_dir}")
+    if uses_postgres(settings):
+        click.echo("Database           PostgreSQL, of EXECLAVE_SERVER_DATABASE_URL")
     click.echo(f"Key-encryption key {key_file(settings)} (back it up apart from the data)")
     click.echo(f"Organization       {organization.id}")
     click.echo(f"API key (agent)    {agent.reveal()}")
@@ -71,7 +74,7 @@ def migrate(data_dir: Path | None) -> None:
     Example:
       execlave-server migrate --data-dir ./execlave-data
     """
-    applied = migrate_store(settings_of(data_dir), SystemClock())
+    applied = asyncio.run(migrate_store(settings_of(data_dir), SystemClock()))
     click.echo(f"Applied: {', '.join(applied)}" if applied else "Up to date.")
 
 

@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from execlave_server.actions.services import Services
+from execlave_server.app.database import clock_of
 from execlave_server.app.installation import open_services
-from execlave_server.clock import SystemClock
 from execlave_server.settings import Settings, load_settings
 from execlave_server.telemetry import configure_logs
 
@@ -35,7 +35,7 @@ def with_services(settings: Settings, work: Callable[[Services], Awaitable[T]]) 
     configure_logs(settings.log_level, process="command")
 
     async def run() -> T:
-        async with open_services(settings, SystemClock()) as services:
+        async with open_services(settings, clock_of(settings)) as services:
             return await work(services)
 
     return asyncio.run(run())

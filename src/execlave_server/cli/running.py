@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from execlave_server.app.installation import migrate_store
+from execlave_server.app.database import migrate_store
 from execlave_server.app.processes import run_server, run_worker
 from execlave_server.app.supervisor import bind, supervise
 from execlave_server.cli.options import data_dir_option, settings_of
@@ -36,7 +36,7 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, *, no_worke
     """
     settings = settings_of(data_dir, host=host, port=port)
     configure_logs(settings.log_level, process="serve")
-    migrate_store(settings, SystemClock())
+    asyncio.run(migrate_store(settings, SystemClock()))
     listener = bind(settings, insecure=insecure)
     address = listener.getsockname()
     scheme = "https" if settings.tls_cert_file else "http"

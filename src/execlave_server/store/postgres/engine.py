@@ -19,15 +19,24 @@ READERS = 4  # reads are short; a connection costs the database a process
 LOOK_AT_CLOCK_S = 5.0
 
 
-async def migrate_database(url: str, clock: Clock) -> list[str]:
-    """Make the schema, or bring it up to date; the names of the migrations applied.
+async def create_database(url: str, clock: Clock) -> None:
+    """Make the schema in a database, or bring it up to date. Raises as `migrate_database`."""
+    await _migrate(url, clock, create=True)
 
-    Raises SettingsError for a wrong address, UnavailableError, DataDirError for a newer schema.
+
+async def migrate_database(url: str, clock: Clock) -> list[str]:
+    """Bring the schema of a database up to date; the names of the migrations applied.
+
+    Raises SettingsError for a wrong address, UnavailableError, DataDirError for a newer schema or none.
     """
+    return await _migrate(url, clock, create=False)
+
+
+async def _migrate(url: str, clock: Clock, *, create: bool) -> list[str]:
     connection = await connect(url, Durability.FULL)
     try:
         with translated_errors():
-            return await migrate(connection, clock)
+            return await migrate(connection, clock, create=create)
     finally:
         await close(connection)
 

@@ -7,6 +7,7 @@ from execlave_server.errors import DataDirError
 from execlave_server.store.migrations import load_migrations
 from execlave_server.store.postgres.connection import Connection
 
+NO_INSTALLATION = "There is no installation in the database yet. Make one: execlave-server init"
 _LOCK = "select pg_advisory_lock(1163412800, 1)"
 _UNLOCK = "select pg_advisory_unlock(1163412800, 1)"
 _LIST = (
@@ -15,11 +16,11 @@ _LIST = (
 )
 
 
-async def migrate(connection: Connection, clock: Clock) -> list[str]:
+async def migrate(connection: Connection, clock: Clock, *, create: bool) -> list[str]:
     """Bring the schema up to date; the names of the migrations applied.
 
     Several servers may do so at once: one does, the others wait. Raises DataDirError when the database was made by a
-    newer version.
+    newer version, or where there is none and none is to be made.
     """
     migrations = load_migrations("postgres")
     applied: list[str] = []
@@ -30,6 +31,8 @@ async def migrate(connection: Connection, clock: Clock) -> list[str]:
         refuse_newer(version, migrations[-1].number)
         if version == migrations[-1].number:
             return applied
+        if version == 0 and not create:
+            raise DataDirError(NO_INSTALLATION)
         await connection.execute(_LIST)
         for migration in migrations:
             if migration.number <= version:
@@ -57,7 +60,7 @@ async def require_schema(connection: Connection) -> None:
     version, known = await schema_version(connection), load_migrations("postgres")[-1].number
     refuse_newer(version, known)
     if version == 0:
-        raise DataDirError("There is no installation in the database yet. Make one: execlave-server init")
+        raise DataDirError(NO_INSTALLATION)
     if version < known:
         raise DataDirError(
             f"The database has the schema of an older version ({version}, current {known}). "
