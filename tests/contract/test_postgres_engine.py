@@ -248,6 +248,7 @@ def enable_row(tenant, state):
         "key_hint": "abcd",
         "service": "execlave",
         "ddtags": "",
+        "heartbeat": 1,
         "tested_at_us": 2,
         "candidate_site": None,
         "candidate_sealed_key": None,
@@ -353,7 +354,14 @@ class TestSeveralServers:
         destination = await acme.add_destination()
         for number in range(6):
             await acme.ingest(acme.trace(f"t{number}"))
-        row = {"destination": destination, "now_us": 1 << 60, "lease_until_us": 1 << 61, "rows": 3, "logs": 1_000}
+        row = {
+            "destination": destination,
+            "now_us": 1 << 60,
+            "lease_until_us": 1 << 61,
+            "far_us": 1 << 60,
+            "rows": 3,
+            "logs": 1_000,
+        }
         async with raw.transaction():
             await raw.execute("lock table sealed_secrets in exclusive mode")
             one = asyncio.create_task(first.commit(Write(calls=[Call("lease_outbox", row), put("a")])))

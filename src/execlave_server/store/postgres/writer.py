@@ -208,7 +208,7 @@ class Committer:
         """
         try:
             async with asyncio.timeout(SETTLE_WITHIN_S):
-                while (outcome := await self._outcome_of(transaction)) is None:
+                while (outcome := await self._outcome_of(transaction)) is None:  # noqa: ASYNC110 - the database decides
                     await asyncio.sleep(SETTLE_LOOK_S)
         except TimeoutError as error:
             raise UnavailableError(
