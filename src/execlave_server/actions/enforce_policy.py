@@ -9,10 +9,12 @@ import structlog
 
 from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
 from execlave_server.actions.ingest_traces import SentItem, new_trace
+from execlave_server.actions.meter import nano
 from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.read_policies import Policies
 from execlave_server.actions.record_decision import DecisionFacts, new_decision
 from execlave_server.actions.services import Services
+from execlave_server.actions.watch_budgets import budget_effects
 from execlave_server.audit.records import MatchedPolicy
 from execlave_server.datadog.logs import Governed
 from execlave_server.errors import UnavailableError
@@ -22,6 +24,7 @@ from execlave_server.model.organizations import ApiKey
 from execlave_server.model.traces import NewTrace, TraceItem, TraceStatus
 from execlave_server.model.verdicts import PolicyViolation, Ruling, Verdict
 from execlave_server.policy.action import Action, Facts
+from execlave_server.policy.budgets import add_violations, judge_budgets
 from execlave_server.policy.engine import CompiledPolicies, decide, fails_closed, scan_bytes
 from execlave_server.policy.standing import check_agent, check_key, refuse_uncommitted
 from execlave_server.store.protocol import Call, Check, NewEvent, StaleError, Traces, Write
@@ -124,8 +127,9 @@ async def _judge(services: Services, basis: _Basis, asked: Asked) -> _Judged:
     if standing:
         return _blocked(services, asked, standing)
     action, compiled = _known(asked.action, basis.key, basis.agent), basis.policies.compiled
-    gathered = await gather_facts(services, basis.key.organization, compiled, action)
-    verdict = await _decide(compiled, action, gathered.facts)
+    gathered = await gather_facts(services, basis.policies, action)
+    used_up = judge_budgets(gathered.held_to.budgets, nano(action.cost_usd))
+    verdict = add_violations(await _decide(compiled, action, gathered.facts), used_up)
     decision = Decision(
         id=_new_decision_id(services),
         outcome=_OUTCOMES[verdict.ruling],
@@ -180,13 +184,16 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
     charges: list[Call] = []
     calls: list[Call] = []
     events: list[NewEvent] = []
-    if decision.outcome is not Outcome.BLOCKED and judged.gathered:
-        selection = basis.policies.compiled.select(judged.action)
-        organization = basis.key.organization
-        charges = charges_of(organization, judged.gathered, judged.action, selection.asking)
-        calls = reservation_of(
-            organization, judged.gathered, judged.action, decision_id=decision.id, trace_id=asked.trace_id
-        )
+    organization, gathered, action = basis.key.organization, judged.gathered, judged.action
+    runs = decision.outcome is not Outcome.BLOCKED
+    if runs and gathered:
+        asking = basis.policies.compiled.select(action).asking
+        charges = charges_of(organization, gathered, action, asking)
+        calls = reservation_of(organization, gathered, action, asking, decision_id=decision.id, trace_id=asked.trace_id)
+    if gathered:
+        cost = nano(action.cost_usd)
+        effects = budget_effects(organization, basis.agent, gathered.held_to, cost, now_us, runs=runs)
+        charges, calls, events = charges + effects.charges, calls + effects.calls, events + effects.events
     stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
     traces = [_trace_of(services, basis, asked, judged, now_us)] if stopped else []
     [salt] = services.clock.salts(1)

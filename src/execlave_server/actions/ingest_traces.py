@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from execlave_server.actions.count_costs import count_costs
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import refuse_revoked
 from execlave_server.actions.read_agents import standing_checks
@@ -73,6 +74,7 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         traces = await _prepare(services, key, items, named)
         write = Write(checks=standing_checks(key, named), traces=Traces(key.organization, traces))
         try:
+            write = await count_costs(services, key, write, items, named, fresh=attempt > 0)
             written = await services.store.commit(write)
         except StaleError:
             continue
@@ -154,6 +156,7 @@ def new_trace(
         item=pack_item(sent.raw),
         salt=salt,
         leaf=leaf_of(record),
+        cost_nano_usd=record.cost_nano_usd,
     )
 
 

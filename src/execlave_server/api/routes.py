@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, deliveries, policies, sdk
+from execlave_server.api import admin, budgets, deliveries, policies, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
@@ -34,6 +34,12 @@ ROUTES = (
     Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy),
     Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy),
     Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions),
+    Route("GET", "/cost-budget-rules", Access.ADMIN, budgets.get_budgets),
+    Route("POST", "/cost-budget-rules", Access.ADMIN, budgets.post_budget),
+    Route("GET", "/cost-budget-rules/{id}", Access.ADMIN, budgets.get_one_budget),
+    Route("PUT", "/cost-budget-rules/{id}", Access.ADMIN, budgets.put_budget),
+    Route("DELETE", "/cost-budget-rules/{id}", Access.ADMIN, budgets.delete_one_budget),
+    Route("GET", "/cost-budget-rules/{id}/usage", Access.ADMIN, budgets.get_budget_usage),
     Route("GET", "/integrations", Access.ADMIN, admin.get_integrations),
     Route("POST", "/integrations", Access.ADMIN, admin.post_integration),
     Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration),

@@ -1,4 +1,4 @@
-"""What the server does by itself beside answering: it watches the disk, and sweeps what is past its retention."""
+"""What the server does by itself beside answering: it watches the disk, lapses reservations, sweeps what is old."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from execlave_server.actions.lapse_reservations import lapse_reservations
 from execlave_server.actions.services import Services
 from execlave_server.actions.sweep import DAY_US, Sweep, Wanted
 from execlave_server.actions.watch_disk import LOOK_EVERY_S
 
 SWEEP_EVERY_S = 3_600.0
+LAPSE_EVERY_S = 5.0  # money that nobody claimed is free again so soon after its ten minutes
 
 log = structlog.get_logger()
 
@@ -20,6 +22,7 @@ async def upkeep(services: Services) -> AsyncIterator[None]:
     """Do it all until the context ends. The disk is looked at once before anything is answered."""
     await services.disk.look(services.store)
     tasks = [asyncio.create_task(_repeat(lambda: services.disk.look(services.store), LOOK_EVERY_S))]
+    tasks.append(asyncio.create_task(_repeat(lambda: _lapse(services), LAPSE_EVERY_S)))
     if services.settings.retention_days:
         tasks.append(asyncio.create_task(_repeat(lambda: _sweep(services), SWEEP_EVERY_S)))
     try:
@@ -37,6 +40,11 @@ async def _repeat(work: Callable[[], Awaitable[object]], every_s: float) -> None
         except Exception as error:  # the boundary of a task: what fails now is tried again next time
             log.exception("upkeep.failed", error=str(error))
         await asyncio.sleep(every_s)
+
+
+async def _lapse(services: Services) -> None:
+    if lapsed := await lapse_reservations(services.store, services.clock):
+        log.info("budget.reservations_lapsed", reservations=lapsed)
 
 
 async def _sweep(services: Services) -> None:
