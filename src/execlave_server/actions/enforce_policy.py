@@ -191,8 +191,8 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
         charges = charges_of(organization, gathered, action, asking)
         calls = reservation_of(organization, gathered, action, asking, decision_id=decision.id, trace_id=asked.trace_id)
     if gathered:
-        cost = nano(action.cost_usd)
-        effects = budget_effects(organization, basis.agent, gathered.held_to, cost, now_us, runs=runs)
+        cost, read_at_us = nano(action.cost_usd), gathered.facts.now_us
+        effects = budget_effects(organization, basis.agent, gathered.held_to, cost, read_at_us, runs=runs)
         charges, calls, events = charges + effects.charges, calls + effects.calls, events + effects.events
     stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
     traces = [_trace_of(services, basis, asked, judged, now_us)] if stopped else []

@@ -60,13 +60,12 @@ class HeldTo(NamedTuple):
     watched: Sequence[Watched] = ()
     budgets: Sequence[Budget] = ()
 
-    @property
-    def caps(self) -> list[tuple[str, int]]:
-        """The name of each meter that a rule never lets pass its cap, and the cap."""
+    def limits(self, cost: int, now_us: int) -> list[tuple[str, int]]:
+        """The name of each meter that must not pass a limit when this cost is charged, and the limit."""
         return [
-            (watched.meter.name, budget.cap)
+            (watched.meter.name, limit)
             for watched, budget in zip(self.watched, self.budgets, strict=True)
-            if budget.rule.terms.action.blocks
+            if (limit := budget.limit(cost, now_us)) is not None
         ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from math import ceil
 from typing import NamedTuple
 
 import msgspec
@@ -42,19 +43,34 @@ class Budget(NamedTuple):
         """How much there is in all."""
         return cap_of(self.rule)
 
+    @property
+    def threshold(self) -> int:
+        """From how much on it is running out."""
+        return ceil(self.cap * self.rule.terms.warning_threshold_pct / 100)
+
     def is_used_up(self, cost: int) -> bool:
         """True when the cap is reached already, or would be passed."""
         return self.spent >= self.cap or self.spent + cost > self.cap
 
     def is_running_out(self, cost: int, now_us: int) -> bool:
         """True when the warning threshold is reached, or at this rate the cap will be before the window ends."""
-        spent, terms = self.spent + cost, self.rule.terms
-        if spent * 100 >= self.cap * terms.warning_threshold_pct:
+        spent = self.spent + cost
+        if spent >= self.threshold:
             return True
         passed, length = now_us - self.starts_at_us, self.ends_at_us - self.starts_at_us
-        return (
-            terms.burn_rate_alert_enabled and passed >= length * BURN_RATE_FROM and spent * length > self.cap * passed
-        )
+        burns = self.rule.terms.burn_rate_alert_enabled and passed >= length * BURN_RATE_FROM
+        return burns and spent * length > self.cap * passed
+
+    def limit(self, cost: int, now_us: int) -> int | None:
+        """How much may be spent in all when this action is charged, for what was said of it to hold still.
+
+        Decisions that race must neither pass the cap nor, all of them unwarned, the threshold.
+        """
+        if self.is_used_up(cost):
+            return None
+        if cost == 0 or Notice.WARNING in self.told or self.is_running_out(cost, now_us):
+            return self.cap
+        return self.threshold - 1
 
 
 class CompiledBudgets:
