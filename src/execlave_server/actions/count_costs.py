@@ -41,7 +41,8 @@ async def count_costs(
         return write
     organization, now_us = key.organization, services.clock.now_us()
     policies = await services.policies.of(organization, fresh=fresh)
-    bills = [_bill_of(place, items[place], traces[place], named) for place in costly]
+    read_notes = _notes_of if policies.reserve else _no_notes
+    bills = [_bill_of(place, items[place], read_notes(items[place]), traces[place], named) for place in costly]
     looked_up, live = await asyncio.gather(
         _with_children(services.store, organization, bills),
         _claimable(services.store, organization, bills) if policies.reserve else _none(),
@@ -100,6 +101,8 @@ def claim(bills: Sequence[Bill], live: Sequence[Reservation]) -> dict[int, Reser
     """
     free = {reservation.id: reservation for reservation in live}
     claims: dict[int, Reservation] = {}
+    if not live:
+        return claims
 
     def take(bill: Bill, fitting: Iterable[Reservation]) -> None:
         found = next((one for one in fitting if one.id in free), None) if bill.place not in claims else None
@@ -135,10 +138,20 @@ class _Said(Struct):
 _said = msgspec.json.Decoder(_Said)
 
 
-def _bill_of(place: int, sent: "SentItem", trace: NewTrace, named: Mapping[str, list[Agent]]) -> Bill:
+_NO_NOTES = _Notes()
+
+
+def _notes_of(sent: "SentItem") -> _Notes:
+    return _said.decode(sent.raw).metadata or _NO_NOTES
+
+
+def _no_notes(_sent: "SentItem") -> _Notes:
+    return _NO_NOTES
+
+
+def _bill_of(place: int, sent: "SentItem", notes: _Notes, trace: NewTrace, named: Mapping[str, list[Agent]]) -> Bill:
     item, reference = sent.item, sent.item.agent_id or ""
     agent = resolve_agent(named[reference], reference, item.environment)
-    notes = _said.decode(sent.raw).metadata or _Notes()
     payer = Payer(
         agent.id if agent else reference,
         agent.agent_id if agent else reference,

@@ -5,6 +5,7 @@ A decision reserves its estimated cost. The trace's cost replaces the reservatio
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +20,8 @@ RESERVATION_US = 600_000_000  # an action that ran has reported its cost by then
 NO_CAP = (1 << 62) - 1
 SPENT_MAX = NO_CAP // 4  # beyond a billion dollars a meter stands still, so that no sum overflows
 _ALWAYS = (BudgetScope.ORGANIZATION, BudgetScope.AGENT)
-_WINDOW_US = {Window.MINUTE: 60_000_000, Window.HOUR: 3_600_000_000, Window.DAY: 86_400_000_000}
+_MINUTE_US = 60_000_000
+_WINDOW_US = {Window.MINUTE: _MINUTE_US, Window.HOUR: 3_600_000_000, Window.DAY: 86_400_000_000}
 
 
 class Reservation(Struct, frozen=True):
@@ -124,14 +126,22 @@ def release(reservation: Reservation) -> list[Call]:
 
 
 def _meter(name: str, window: Window, now_us: int) -> Meter:
+    label, starts_at_us, ends_at_us = _span(window, now_us // _MINUTE_US)
+    return Meter(f"{name}:{label}", starts_at_us, ends_at_us)
+
+
+@lru_cache(maxsize=64)
+def _span(window: Window, minute: int) -> tuple[str, int, int]:
+    """The name, start and end of the window that a minute lies in."""
+    now_us = minute * _MINUTE_US
     if window is Window.MONTH:
-        now = datetime.fromtimestamp(now_us / 1e6, UTC)
-        following = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
+        now = datetime.fromtimestamp(now_us // 1_000_000, UTC)
         first = datetime(now.year, now.month, 1, tzinfo=UTC)
-        return Meter(f"{name}:{now:%Y-%m}", int(first.timestamp()) * 1_000_000, int(following.timestamp()) * 1_000_000)
+        following = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
+        return f"{now:%Y-%m}", int(first.timestamp()) * 1_000_000, int(following.timestamp()) * 1_000_000
     length_us = _WINDOW_US[window]
     number = now_us // length_us
-    return Meter(f"{name}:{number}", number * length_us, (number + 1) * length_us)
+    return str(number), number * length_us, (number + 1) * length_us
 
 
 def nano(usd: float) -> int:

@@ -12,7 +12,7 @@ from execlave_server.actions.sweep import DAY_US, Sweep, Wanted
 from execlave_server.actions.watch_disk import LOOK_EVERY_S
 
 SWEEP_EVERY_S = 3_600.0
-LAPSE_EVERY_S = 5.0  # money that nobody claimed is free again so soon after its ten minutes
+LAPSE_EVERY_S = 1.0  # two reads by index; money that nobody claimed is free again so soon after its ten minutes
 
 log = structlog.get_logger()
 
