@@ -8,6 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from execlave_server.actions.agent_credentials import mark_credential, read_credentials
+from execlave_server.actions.count_costs import count_costs
 from execlave_server.actions.credential_memory import Claims
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import refuse_revoked
@@ -101,6 +102,7 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         uses = services.uses.calls(key, agents.values())
         write = Write(checks=standing_checks(key, named), calls=uses, traces=Traces(key.organization, traces))
         try:
+            write = await count_costs(services, key, write, kept, named, fresh=attempt > 0)
             written = await services.store.commit(write)
         except StaleError:
             continue
@@ -210,6 +212,7 @@ def new_trace(
         item=pack_item(sent.raw),
         salt=salt,
         leaf=leaf_of(record),
+        cost_nano_usd=record.cost_nano_usd,
     )
 
 

@@ -138,7 +138,7 @@ class NewTrace(Struct, frozen=True):
     """A trace ready to commit.
 
     `log` is the middle of its Datadog log; `item` what the client sent, packed; `leaf` the hash of its record under
-    `salt`, for the batch's tree.
+    `salt`, for the batch's tree. `cost_nano_usd` is what it cost, as far as that is known.
     """
 
     trace_id: str
@@ -154,6 +154,7 @@ class NewTrace(Struct, frozen=True):
     item: bytes
     salt: bytes
     leaf: bytes
+    cost_nano_usd: int | None = None
 
 
 class TraceOutcome(StrEnum):

@@ -12,7 +12,7 @@ Invariants every engine keeps, proved by the one contract suite in `tests/contra
   organization's audit chain, in the same transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeAlias, TypeVar
@@ -76,13 +76,15 @@ class Write:
     """Everything one request commits.
 
     `checks` only read. `charges` are statements that must each return a row, like a budget that has room; where one
-    does not, nothing of the write happens, as with a check.
+    does not, nothing of the write happens, as with a check. `settle` gives the statements that follow from what became
+    of each trace, such as its cost, which a duplicate must not bring twice; it is pure and may be asked again.
     """
 
     checks: Sequence[Check] = ()
     charges: Sequence[Call] = ()
     calls: Sequence[Call] = ()
     traces: Traces | None = None
+    settle: Callable[[Sequence[TraceOutcome]], Sequence[Call]] | None = None
     decision: NewDecision | None = None
     events: Sequence[NewEvent] = ()
 

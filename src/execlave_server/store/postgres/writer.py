@@ -24,7 +24,7 @@ from execlave_server.store.grouping import (
 )
 from execlave_server.store.postgres.connection import LOST, Connection, close, connect, translated_errors
 from execlave_server.store.postgres.partitions import Partitions
-from execlave_server.store.postgres.transaction import Transaction, fetch
+from execlave_server.store.postgres.transaction import Transaction, fetch, metered_by
 from execlave_server.store.protocol import Durability, Write, Written
 from execlave_server.store.statements import Statement
 
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Writer:
-    """Hands each write to its committer: traces, what rests on checks, and the rest.
+    """Hands each write to its committer: traces, what rests on checks or charges meters, and the rest.
 
     So a decision never waits behind thousands of traces, and a change of the registry, which must wait for all that
     rests on the registry, holds up nothing of its own transaction.
@@ -66,8 +66,9 @@ class Writer:
         """Queue a write; the future is done after its commit."""
         if self._closed:
             raise UnavailableError(STOPPING)
-        committer = self._traces if write.traces else self._checked if write.checks else self._others
-        return committer.submit(write)
+        if write.traces:
+            return self._traces.submit(write)
+        return (self._checked if write.checks or metered_by(write) else self._others).submit(write)
 
     async def stop(self) -> None:
         """Commit what waits, then let go of the database."""
@@ -253,6 +254,7 @@ async def _apply(transaction: Transaction, write: Write) -> Result:
         return stale()
     rows = [await transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
+    transaction.settle(write, outcomes)
     transaction.record(write)
     return Written(rows, outcomes)
 
