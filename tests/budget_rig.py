@@ -8,31 +8,21 @@ from typing import Any
 
 from execlave_server.actions.edit_budget import create_budget
 from execlave_server.actions.enforce_policy import Asked, enforce_policy
-from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.govern_agent import set_agent_status
-from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.ingest_traces import IngestResult, ingest_traces
 from execlave_server.actions.issue_key import create_organization, issue_key
-from execlave_server.actions.read_agents import AgentRegistry
-from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.register_agent import Registration, register_agent
 from execlave_server.actions.services import Services
-from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.api.trace_items import read_items
 from execlave_server.clock import Clock
-from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.model.agents import Agent, AgentProfile, AgentStatus
 from execlave_server.model.budgets import BudgetAction, BudgetScope, BudgetTerms
 from execlave_server.model.decisions import Decision
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Role
 from execlave_server.model.policy_rules import Window
-from execlave_server.model.secret import Secret
 from execlave_server.policy.action import Action
-from execlave_server.settings import Settings
-from execlave_server.store.disk import FolderDisk, Reserve
 from execlave_server.store.protocol import Store
-from execlave_server.vault.envelope import Vault
-from execlave_server.vault.key_encryption_key import create_key_file, open_key_file
+from office import services_on
 
 NANO = 1_000_000_000
 Read = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
@@ -93,25 +83,6 @@ class BudgetRig:
         """How many entries of a kind the audit chain has."""
         wanted = {"organization": self.number, "after": 0, "limit": 10_000}
         return sum(row[2] == kind for row in await self.services.store.rows("audit_entries", wanted))
-
-
-def services_on(store: Store, clock: Clock, folder: Path) -> Services:
-    """The services of a server on this store."""
-    settings, disk, keys = Settings(data_dir=folder), FolderDisk(folder), folder / "kek"
-    if not keys.exists():
-        create_key_file(keys)
-    return Services(
-        store=store,
-        clock=clock,
-        settings=settings,
-        vault=Vault(open_key_file(keys)),
-        keys=KeyRing(store, Secret("pepper"), clock),
-        agents=AgentRegistry(store),
-        policies=PolicyBook(store),
-        costs=CostEstimator(),
-        datadog=DatadogConnector(settings),
-        disk=DiskWatch(disk, Reserve(folder / "reserve", 0, disk), 0),
-    )
 
 
 async def open_rig(store: Store, clock: Clock, folder: Path, read: Read) -> BudgetRig:

@@ -20,6 +20,7 @@ from execlave_server.audit.records import MatchedPolicy
 from execlave_server.datadog.logs import Governed
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
+from execlave_server.model.approvals import requester_of
 from execlave_server.model.decisions import Decision, Outcome, Violation
 from execlave_server.model.organizations import ApiKey
 from execlave_server.model.traces import NewTrace, TraceItem, TraceStatus
@@ -164,7 +165,7 @@ def _ask_a_person(services: Services, basis: _Basis, asked: Asked, decision: Dec
         tools=asked.action.tools,
         violations=tuple(found for found in decision.violations if isinstance(found, PolicyViolation)),
         trace_id=asked.trace_id,
-        requester=asked.user_id,
+        requester=requester_of(asked.action.metadata),
     )
     return request_approval(services.clock, wanted)
 
