@@ -380,7 +380,8 @@ async def test_a_decision_is_recorded_with_its_facts(acme):
         "decided_at_us": 7,
         "latency_us": 9,
     }
-    await run(acme.store, "insert_decision", organization=acme.number, api_key="key_1", **facts)
+    row = {**acme.decision("dec_1").row, **facts, "batch": None, "position": None}
+    await acme.store.commit(Write(calls=[Call("insert_decision", row)]))
 
     wanted = {"organization": acme.number, "id": "dec_1"}
     assert await acme.store.rows("find_decision", wanted) == [tuple(facts.values())]

@@ -1,8 +1,8 @@
 -- name: insert_batch
-insert into batches (organization, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves,
-  received_at_us)
-values (:organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves, :now_us)
-returning id
+insert into batches (id, organization, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves,
+  audit_seq, audit_hash, received_at_us)
+values (:id, :organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves,
+  :audit_seq, :audit_hash, :now_us)
 
 -- name: insert_outbox
 insert into outbox (destination, batch, log_count, committed_at_us, due_at_us)

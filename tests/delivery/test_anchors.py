@@ -1,0 +1,36 @@
+"""Each log carries the anchor of its batch in the audit chain."""
+
+import asyncio
+
+from execlave_server.actions.send_again import Past, send_past
+from execlave_server.audit.chain import Entry
+
+
+async def entries_of(rig) -> list[Entry]:
+    """The organization's whole chain."""
+    wanted = {"organization": rig.organization.number, "after": 0, "limit": 1_000}
+    return await rig.services.store.find(Entry, "audit_entries", wanted)
+
+
+async def test_each_log_carries_the_entry_of_its_batch(rig) -> None:
+    """Number and hash in a log are those of the entry with its batch's root, when it is sent again too."""
+    for batch in range(3):
+        await rig.ingest(4, prefix=f"b{batch} ")
+    async with rig.worker():
+        await rig.until(lambda counts: counts.delivered == 12)
+        await send_past(
+            rig.services,
+            rig.organization.number,
+            rig.destination.id,
+            past=Past.REPLAY,
+            from_us=0,
+            to_us=1 << 62,
+            report=lambda _done, _total: None,
+        )
+        async with asyncio.timeout(20):
+            while len(logs := await rig.logs()) < 24:
+                await asyncio.sleep(0.02)
+
+    hashes = {entry.seq: entry.hash.hex() for entry in await entries_of(rig) if entry.kind == "batch.root"}
+    carried = {(log["execlave"]["audit_seq"], log["execlave"]["audit_hash"], log["trace_id"][:2]) for log in logs}
+    assert sorted(carried) == [(seq, hash_, f"b{batch}") for batch, (seq, hash_) in enumerate(sorted(hashes.items()))]
