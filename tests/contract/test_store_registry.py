@@ -322,7 +322,7 @@ async def test_a_key_is_revoked_once_and_by_its_organization(acme, globex):
     first = await run(acme.store, "revoke_api_key", organization=acme.number, id="key_1", now_us=5)
     again = await run(acme.store, "revoke_api_key", organization=acme.number, id="key_1", now_us=6)
 
-    assert (foreign.rows, first.rows, again.rows) == ([[]], [[("key_1",)]], [[]])
+    assert (foreign.rows, first.rows, again.rows) == ([[]], [[("key_1", "prod", "agent")]], [[]])
     assert (await find_one(acme.store, ApiKey, "find_api_key", {"hash": b"hash"})).revoked_at_us == 5
 
 

@@ -4,12 +4,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import COMMAND, destination_added, destination_changed
 from execlave_server.datadog.sites import parse_site
 from execlave_server.datadog.tags import normalize_tags, validate_service
 from execlave_server.errors import ConflictError, NotFoundError, ValidationFailedError
 from execlave_server.model.destinations import Connection, Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Write, find_one
+from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, StaleError, Write, find_one
 from execlave_server.vault.envelope import api_key_of
 
 NAME_CHARS_MAX = 100
@@ -26,7 +27,9 @@ class Wanted(Struct, frozen=True):
     ddtags: str | None = None
 
 
-async def add_destination(services: Services, organization_id: str, organization: int, wanted: Wanted) -> Destination:
+async def add_destination(
+    services: Services, organization_id: str, organization: int, wanted: Wanted, *, actor: str = COMMAND
+) -> Destination:
     """A new draft. Raises ValidationFailedError naming the field, ConflictError when the name is taken."""
     if wanted.site is None or wanted.api_key is None:
         missing = {
@@ -39,22 +42,24 @@ async def add_destination(services: Services, organization_id: str, organization
     await _refuse_taken(services, organization, name)
     destination_id = f"dst_{services.clock.uuid().replace('-', '')}"
     connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
-    row: Parameters = {
-        "id": destination_id,
-        "organization": organization,
+    settings = {
         "name": name,
         "site": connection.site,
-        "sealed_key": connection.sealed_key,
         "key_hint": connection.key_hint,
         "service": validate_service(wanted.service or "execlave"),
         "ddtags": normalize_tags(wanted.ddtags or "").text,
-        "now_us": services.clock.now_us(),
     }
-    await services.store.commit(Write(calls=[Call("insert_destination", row)]))
+    now_us = services.clock.now_us()
+    identity: Parameters = {"id": destination_id, "organization": organization}
+    row: Parameters = {**identity, **settings, "sealed_key": connection.sealed_key, "now_us": now_us}
+    event = NewEvent(organization, destination_added(actor, now_us, destination_id, **settings))
+    await services.store.commit(Write(calls=[Call("insert_destination", row)], events=[event]))
     return await get_destination(services, organization, destination_id)
 
 
-async def change_destination(services: Services, organization: int, destination_id: str, wanted: Wanted) -> Destination:
+async def change_destination(
+    services: Services, organization: int, destination_id: str, wanted: Wanted, *, actor: str = COMMAND
+) -> Destination:
     """Change a destination.
 
     Name, service and tags hold at once. A new site or key replaces a draft's; for a destination that delivers it
@@ -72,10 +77,12 @@ async def change_destination(services: Services, organization: int, destination_
     )
     if wanted.site is not None or wanted.api_key is not None:
         after = _with_connection(services, after, wanted.site, wanted.api_key)
-    return await save_destination(services, before, after)
+    return await save_destination(services, before, after, actor=actor)
 
 
-async def enable_destination(services: Services, organization: int, destination_id: str) -> Destination:
+async def enable_destination(
+    services: Services, organization: int, destination_id: str, *, actor: str = COMMAND
+) -> Destination:
     """From its commit on every batch is queued for it. Raises ConflictError until its connection has passed."""
     before = await get_destination(services, organization, destination_id)
     if before.tested_at_us is None:
@@ -83,15 +90,17 @@ async def enable_destination(services: Services, organization: int, destination_
             f"The destination {before.name!r} has not passed Test connection with its current site and key. "
             f"Test it first: execlave-server destination test {before.id}"
         )
-    return await save_destination(services, before, replace(before, state=DestinationState.ENABLED, state_reason=None))
+    after = replace(before, state=DestinationState.ENABLED, state_reason=None)
+    return await save_destination(services, before, after, actor=actor)
 
 
-async def disable_destination(services: Services, organization: int, destination_id: str) -> Destination:
+async def disable_destination(
+    services: Services, organization: int, destination_id: str, *, actor: str = COMMAND
+) -> Destination:
     """No further batch is queued for it; what was queued stays and is not sent."""
     before = await get_destination(services, organization, destination_id)
-    return await save_destination(
-        services, before, replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
-    )
+    after = replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
+    return await save_destination(services, before, after, actor=actor)
 
 
 async def list_destinations(services: Services, organization: int) -> list[Destination]:
@@ -108,9 +117,13 @@ async def get_destination(services: Services, organization: int, destination_id:
     return destination
 
 
-async def save_destination(services: Services, before: Destination, after: Destination) -> Destination:
+async def save_destination(
+    services: Services, before: Destination, after: Destination, *, actor: str = COMMAND
+) -> Destination:
     """Write a changed destination. Raises ConflictError when somebody else changed it meanwhile."""
     identity: Parameters = {"organization": before.organization, "id": before.id}
+    now_us = max(services.clock.now_us(), before.updated_at_us + 1)
+    event = destination_changed(actor, now_us, before, after)
     row: Parameters = {
         **identity,
         "name": after.name,
@@ -125,11 +138,12 @@ async def save_destination(services: Services, before: Destination, after: Desti
         "candidate_key_hint": after.candidate_key_hint,
         "state": after.state,
         "state_reason": after.state_reason,
-        "now_us": max(services.clock.now_us(), before.updated_at_us + 1),
+        "now_us": now_us,
     }
     unchanged = Check("destination_revision", identity, (before.updated_at_us,))
     try:
-        await services.store.commit(Write(checks=[unchanged], calls=[Call("update_destination", row)]))
+        events = [NewEvent(before.organization, event)] if event else []
+        await services.store.commit(Write(checks=[unchanged], calls=[Call("update_destination", row)], events=events))
     except StaleError as error:
         raise ConflictError(
             f"The destination {before.name!r} was changed by somebody else meanwhile. Look at it and try again."

@@ -1,10 +1,11 @@
 """The kill switch, and the agent's sign of life."""
 
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import agent_status_changed, key_actor
 from execlave_server.errors import ConflictError
 from execlave_server.model.agents import Agent, AgentStatus
 from execlave_server.model.organizations import ApiKey
-from execlave_server.store.protocol import Call, Parameters, Write
+from execlave_server.store.protocol import Call, NewEvent, Parameters, Write
 
 
 async def set_agent_status(
@@ -17,14 +18,16 @@ async def set_agent_status(
     agent = await services.agents.find_fresh(key, reference)
     if agent.status is AgentStatus.ARCHIVED:
         raise ConflictError(f"The agent {agent.agent_id} is archived; an archived agent is neither paused nor resumed.")
+    now_us = services.clock.now_us()
     row: Parameters = {
         "organization": key.organization,
         "id": agent.id,
         "status": status,
         "reason": reason,
-        "now_us": services.clock.now_us(),
+        "now_us": now_us,
     }
-    await services.store.commit(Write(calls=[Call("set_agent_status", row)]))
+    event = NewEvent(key.organization, agent_status_changed(key_actor(key.id), now_us, agent, status))
+    await services.store.commit(Write(calls=[Call("set_agent_status", row)], events=[event]))
     return await services.agents.find_fresh(key, agent.id)
 
 

@@ -1,9 +1,10 @@
 import msgspec
 
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import agent_registered, key_actor
 from execlave_server.model.agents import Agent, AgentProfile, AutonomyLevel
 from execlave_server.model.organizations import ApiKey
-from execlave_server.store.protocol import Call, Parameters, Write
+from execlave_server.store.protocol import Call, ChangeEvent, Parameters, Write
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -32,7 +33,9 @@ async def register_agent(services: Services, key: ApiKey, registration: Registra
         "profile": msgspec.json.encode(registration.profile).decode(),
         "now_us": services.clock.now_us(),
     }
-    await services.store.commit(Write(calls=[Call("upsert_agent", row)]))
+    registered = agent_registered(key_actor(key.id), services.clock.now_us())
+    event = ChangeEvent(key.organization, 0, registered)
+    await services.store.commit(Write(calls=[Call("upsert_agent", row)], events=[event]))
     agents = await services.store.find(
         Agent, "agents_named", {"organization": key.organization, "reference": registration.agent_id}
     )

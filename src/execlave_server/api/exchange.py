@@ -11,6 +11,7 @@ from starlette.responses import Response
 from execlave_server.actions.identify_caller import refuse_revoked, verify_signature
 from execlave_server.actions.services import Services
 from execlave_server.api.codec import BODY_BYTES_MAX, read_body, refuse
+from execlave_server.audit.changes import key_actor
 from execlave_server.errors import ExeclaveServerError, ForbiddenError
 from execlave_server.model.organizations import ApiKey, Role
 
@@ -40,6 +41,11 @@ class Exchange:
         """The caller's key, on a route that requires one."""
         assert self.key is not None
         return self.key
+
+    @property
+    def actor(self) -> str:
+        """Who calls, as the audit chain names it."""
+        return key_actor(self.caller.id)
 
     def path(self, name: str) -> str:
         """A part of the path."""

@@ -9,6 +9,7 @@ from enum import Enum, auto
 import structlog
 
 from execlave_server.actions.requeue_parked import requeue_log
+from execlave_server.audit.changes import destination_switched
 from execlave_server.clock import Clock
 from execlave_server.datadog.answers import Answer, Failure, classify
 from execlave_server.datadog.connection import REQUEST_TIMEOUT_S, DatadogConnector
@@ -22,7 +23,7 @@ from execlave_server.export.payloads import compress_payload, group_leases, is_f
 from execlave_server.export.retries import backoff_us, told_wait_us
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Parameters, Store, Write, integer
+from execlave_server.store.protocol import Call, ChangeEvent, Parameters, Store, Write, integer
 
 LINGER_US = 1_000_000  # a payload that is not full waits at most this long for more
 IN_FLIGHT_MAX = 4  # requests under way at once; hides the round trip without flooding the intake
@@ -37,6 +38,7 @@ HELD_PROBE_US = 30_000_000  # a held destination asks this often whether its key
 REFUSED_IN_A_ROW_MAX = 20  # single logs: past this it is not the logs, it is something that stands before the intake
 FINISH_TRIES = 5
 ANSWER_CHARS_KEPT = 500
+_SWITCHES = {"hold_destination": DestinationState.HELD, "resume_destination": DestinationState.ENABLED}
 
 log = structlog.get_logger()
 
@@ -155,12 +157,20 @@ class Lane:
         if not (results or leases):
             return
         try:
-            written = await self._store.commit(Write(calls=[*results, *leases]))
+            written = await self._store.commit(Write(calls=[*results, *leases], events=self._events_of(results)))
         except BaseException:
             self._ledger.put_back(results)
             raise
         for call, rows in zip(leases, written.rows[len(results) :], strict=True):
             self._leased += leases_from(rows, integer(call.parameters["lease_until_us"]))
+
+    def _events_of(self, calls: Sequence[Call]) -> list[ChangeEvent]:
+        """What of these results the audit chain is told: that the destination is held, or no more."""
+        return [
+            ChangeEvent(self.destination.organization, place, destination_switched(self._clock.now_us(), state))
+            for place, call in enumerate(calls)
+            if (state := _SWITCHES.get(call.statement))
+        ]
 
     def _drop_expired(self) -> None:
         """Give up leases that end before an answer could come; the batches are due again then."""

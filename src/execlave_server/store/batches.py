@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from execlave_server.audit.chain import Entry, Event
+from execlave_server.audit.changes import SERVER, key_actor
 from execlave_server.audit.events import BatchRoot, DecisionRecorded, Kind
 from execlave_server.audit.merkle import root
 from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
@@ -15,7 +16,6 @@ TraceKey: TypeAlias = tuple[int, int]
 Label: TypeAlias = tuple[int, str, str]
 """(organization, kind, text): a text that repeats in traces, stored there as its number."""
 
-SERVER = "server"  # who records batches
 RECENT_TRACES_MIN = 262_144  # how many of the newest traces a retry is recognised among
 LABELS_REMEMBERED = 100_000  # their texts come from clients
 
@@ -133,7 +133,7 @@ class PlannedBatch:
                 leaf=decision.leaf.hex(),
                 outcome=str(row["outcome"]),
             )
-            actor = f"key:{row['api_key']!s}"
+            actor = key_actor(str(row["api_key"]))
             yield Event(Kind.DECISION_RECORDED, now_us, actor, f"decision:{details.decision}", details)
 
     def root_event(self, batch: int, now_us: int) -> Event:

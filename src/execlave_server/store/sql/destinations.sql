@@ -39,6 +39,7 @@ where organization = :organization and id = :id
 -- name: hold_destination
 update destinations set state = 'held', state_reason = :reason, updated_at_us = :now_us
 where number = :destination and state = 'enabled' and updated_at_us = :seen_at_us
+returning id
 
 -- name: find_destination_named
 select id from destinations where organization = :organization and name = :name
@@ -46,3 +47,4 @@ select id from destinations where organization = :organization and name = :name
 -- name: resume_destination
 update destinations set state = 'enabled', state_reason = null, tested_at_us = :now_us, updated_at_us = :now_us
 where number = :destination and state = 'held'
+returning id
