@@ -63,6 +63,12 @@ class Settings:
     datadog_sandbox_url: str = ""
     """Adds the site `sandbox` at this address (see `execlave-server sandbox`). Loopback only."""
 
+    audit_head_file: str = ""
+    """A file outside this machine's reach, e.g. on a mount that only takes appends, that gets signed heads of the chains."""
+
+    audit_head_minutes: int = 60
+    """How often heads are appended, in minutes: what lies between two heads is as safe as the server."""
+
     datadog_sandbox_any_host: bool = False
     """Lets the sandbox's address be beyond loopback: traces then leave this machine in clear."""
 
@@ -152,6 +158,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("TLS needs both EXECLAVE_SERVER_TLS_CERT_FILE and EXECLAVE_SERVER_TLS_KEY_FILE.")
     if settings.kek and not settings.kek.startswith("file:"):
         raise SettingsError(f"EXECLAVE_SERVER_KEK is {settings.kek!r}; this version knows file:/path only.")
+    if settings.audit_head_minutes < 1:
+        raise SettingsError("EXECLAVE_SERVER_AUDIT_HEAD_MINUTES must be at least 1.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
     urls = [

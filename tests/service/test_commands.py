@@ -15,6 +15,7 @@ COMMANDS = [
     *("key revoke", "destination add datadog", "destination list", "destination test", "destination enable"),
     *("destination disable", "deliveries status", "deliveries parked", "deliveries requeue"),
     *("deliveries backfill", "deliveries replay", "destination rotate"),
+    *("audit verify", "audit head", "audit export", "erase"),
 ]
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import admin, sdk
+from execlave_server.api import admin, audit, sdk
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
@@ -36,6 +36,8 @@ ROUTES = (
     Route("GET", "/deliveries", Access.ADMIN, admin.get_deliveries),
     Route("GET", "/deliveries/parked", Access.ADMIN, admin.get_parked),
     Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue),
+    Route("GET", "/audit", Access.ADMIN, audit.get_audit),
+    Route("GET", "/traces/{traceId:path}/evidence", Access.ADMIN, audit.get_evidence),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

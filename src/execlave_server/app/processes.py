@@ -7,12 +7,15 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
 
+from execlave_server.actions.services import Services
+from execlave_server.actions.sign_head import HeadKeeper
 from execlave_server.api.routes import create_api
 from execlave_server.app.installation import (
     StoreRole,
@@ -23,6 +26,7 @@ from execlave_server.app.installation import (
     open_vault,
 )
 from execlave_server.clock import SystemClock
+from execlave_server.errors import ExeclaveServerError
 from execlave_server.export.worker import ExportWorker
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Write
@@ -66,8 +70,24 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)  # uvicorn raises what it caught once more when it is done
         watch_parent(orphaned, stop)
+        heads = asyncio.create_task(_write_heads(services)) if settings.audit_head_file else None
         log.info("server.ready", address=_address(listener))
-        await server.serve(sockets=[listener])
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            if heads:
+                heads.cancel()
+
+
+async def _write_heads(services: Services) -> None:
+    """Append the signed heads now and every so often; a file that cannot be written is complained of each time."""
+    keeper = HeadKeeper(services, Path(services.settings.audit_head_file))
+    while True:
+        try:
+            await keeper.write()
+        except ExeclaveServerError as error:
+            log.error("audit.heads_not_written", error=str(error))  # noqa: TRY400 - its text says it all
+        await asyncio.sleep(services.settings.audit_head_minutes * 60)
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:
