@@ -64,7 +64,7 @@ class Settings:
     """Adds the site `sandbox` at this address (see `execlave-server sandbox`). Loopback only."""
 
     audit_head_file: str = ""
-    """A file outside this machine's reach, e.g. on a mount that only takes appends, that gets signed heads of the chains."""
+    """A file on a mount that only takes appends, out of this machine's reach: gets signed heads of the audit chains."""
 
     audit_head_minutes: int = 60
     """How often heads are appended, in minutes: what lies between two heads is as safe as the server."""

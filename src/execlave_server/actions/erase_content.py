@@ -46,19 +46,20 @@ async def erase_user(
         after, looked_at = traces[-1].id, looked_at + len(traces)
         theirs = [trace for trace in traces if trace.erased is None and trace.user_id == user_id]
         if theirs:
-            await _erase(services, organization, theirs, user_id, actor, erased)
+            decisions = await _decisions_of(services, organization, theirs)
+            event = _event(services, user_id, actor, len(theirs), len(decisions))
+            calls = [call for trace in theirs for call in _trace_calls(organization, trace)]
+            calls += [_decision_call(organization, decision) for decision in decisions]
+            await services.store.commit(Write(calls=calls, events=[NewEvent(organization.number, event)]))
+            erased.traces += len(theirs)
+            erased.decisions += len(decisions)
         report(looked_at, total)
 
 
-async def _erase(
-    services: Services,
-    organization: Organization,
-    traces: Sequence[StoredTrace],
-    user_id: str,
-    actor: str,
-    erased: Erased,
-) -> None:
-    decisions = [
+async def _decisions_of(
+    services: Services, organization: Organization, traces: Sequence[StoredTrace]
+) -> list[StoredDecision]:
+    return [
         decision
         for trace_id in dict.fromkeys(trace.trace_id for trace in traces)
         for decision in await services.store.find(
@@ -66,18 +67,13 @@ async def _erase(
         )
         if decision.erased is None and decision.salt is not None
     ]
-    calls = [call for trace in traces for call in _trace_calls(organization, trace)]
-    calls += [_decision_call(organization, decision) for decision in decisions]
+
+
+def _event(services: Services, user_id: str, actor: str, traces: int, decisions: int) -> Event:
     [salt] = services.clock.salts(1)  # kept nowhere: who was erased cannot be found out by trying
-    details = Erasure(
-        decisions=len(decisions),
-        request_digest=salted_digest(salt, b"user", user_id.encode()),
-        traces=len(traces),
-    )
-    event = Event(Kind.ERASED, services.clock.now_us(), actor, "traces", details)
-    await services.store.commit(Write(calls=calls, events=[NewEvent(organization.number, event)]))
-    erased.traces += len(traces)
-    erased.decisions += len(decisions)
+    digest = salted_digest(salt, b"user", user_id.encode())
+    details = Erasure(decisions=decisions, request_digest=digest, traces=traces)
+    return Event(Kind.ERASED, services.clock.now_us(), actor, "traces", details)
 
 
 def _trace_calls(organization: Organization, trace: StoredTrace) -> list[Call]:
