@@ -2,6 +2,7 @@
 
 import asyncio
 
+from execlave_server.actions.erase_content import erase_user
 from execlave_server.actions.send_again import Past, send_past
 from execlave_server.audit.chain import Entry
 
@@ -34,3 +35,21 @@ async def test_each_log_carries_the_entry_of_its_batch(rig) -> None:
     hashes = {entry.seq: entry.hash.hex() for entry in await entries_of(rig) if entry.kind == "batch.root"}
     carried = {(log["execlave"]["audit_seq"], log["execlave"]["audit_hash"], log["trace_id"][:2]) for log in logs}
     assert sorted(carried) == [(seq, hash_, f"b{batch}") for batch, (seq, hash_) in enumerate(sorted(hashes.items()))]
+
+
+async def test_what_waits_is_delivered_without_what_was_erased(rig) -> None:
+    """A trace erased before its delivery arrives as its record, counted like any other."""
+    await rig.ingest(2, prefix="kept ", userId="u1", errorMessage="of u1")
+    await rig.ingest(2, prefix="gone ", userId="u2", errorMessage="of u2")
+
+    await erase_user(rig.services, rig.organization, "u2", lambda _done, _total: None)
+    async with rig.worker():
+        counts = await rig.until(lambda counts: counts.delivered == 4)
+
+    logs = {log["trace_id"]: log for log in await rig.logs()}
+    assert counts.committed == counts.delivered + counts.waiting + counts.parked
+    assert [name for name, log in sorted(logs.items()) if log["execlave"].get("erased")] == ["gone 0", "gone 1"]
+    assert "u2" not in str(logs)
+    assert {"user_id", "error_message"} <= logs["kept 0"].keys()
+    gone, kept = logs["gone 0"]["execlave"], logs["kept 0"]["execlave"]
+    assert gone.keys() - kept.keys() == {"erased"}
