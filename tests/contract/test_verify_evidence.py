@@ -21,22 +21,20 @@ from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.ingest_traces import ingest_traces
 from execlave_server.actions.issue_key import create_organization, issue_key
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.record_sweep import record_sweep
 from execlave_server.actions.register_agent import Registration, register_agent
 from execlave_server.actions.services import Services
 from execlave_server.actions.sign_head import open_signing_key, sign_present_head
 from execlave_server.actions.verify_evidence import Kept, Verified, verify_evidence
 from execlave_server.api.trace_items import read_items
-from execlave_server.audit.chain import Event
-from execlave_server.audit.events import Kind, Sweep
 from execlave_server.audit.findings import Code
-from execlave_server.audit.sweeps import swept_range
 from execlave_server.audit.verify import LogAnchor
 from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.model.agents import AgentProfile, AgentStatus
 from execlave_server.model.organizations import KeyEnvironment, Organization, Role
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
-from execlave_server.store.protocol import Call, NewEvent, Write
+from execlave_server.store.protocol import Call, Write
 from execlave_server.vault.envelope import Vault
 
 SCRIPT = load_script()
@@ -392,41 +390,88 @@ async def test_a_log_of_a_trace_that_is_not_there_is_found(filled):
     assert await filled.codes(Kept(logs=[LogAnchor(log.audit_seq, log.audit_hash, "gone", "s0")])) == {Code.LOG_MISSING}
 
 
+async def sweep(filled, batches):
+    """Remove batches as retention does: all of it in one write."""
+    number = filled.organization.number
+    record = await record_sweep(filled.services.store, number, batches, older_than_us=5, now_us=6)
+    first, last = min(batches, default=0), max(batches, default=-1)
+    scope = {"organization": number, "first_batch": first, "last_batch": last}
+    deletes = [Call("sweep_decisions_of_batches", scope)]
+    await filled.services.store.commit(Write(calls=[*record.opening, *deletes, *record.closing], events=record.events))
+
+
 async def test_swept_is_not_missing(filled, run, read):
     """Batches that went with a sweep on record are swept by that entry; one more that went is missing."""
-    log = await log_of(filled, "t2")
-    batches = await read(f"select id, audit_seq from batches where {OURS} order by id")
-    first, last = batches[0][0], batches[1][0]
-    entries = dict(await read(f"select seq, details from audit_entries where {OURS}"))
-    roots = [(batch, json.loads(entries[seq])["root"]) for batch, seq in batches[:2]]
-    event = Event(Kind.SWEPT, 5, "server", "traces", Sweep(older_than_us=5, ranges=(swept_range(roots),)))
-    scope = {"organization": filled.organization.number}
-    opened = Call("open_sweep", {**scope, "first_batch": first, "last_batch": last})
-    await filled.services.store.commit(
-        Write(calls=[opened, Call("close_sweep", scope)], events=[NewEvent(filled.organization.number, event)])
-    )
-    gone = [f"delete from {table} where {OURS} and batch <= {last}" for table in ("traces", "decisions")]
-    await run(
-        f"insert into audit_sweeping values ({filled.organization.number}, {first}, {last}, 0)",
-        *gone,
-        f"delete from batches where {OURS} and id <= {last}",
-        "delete from audit_sweeping",
-    )
+    batches = [batch for (batch,) in await read(f"select id from batches where {OURS} order by id")]
+    without_traces = [batch for (batch,) in await read(f"select id from batches where {OURS} and trace_count = 0")]
+    for batch in without_traces[:2]:
+        await sweep(filled, [batch])
+        await run(
+            f"insert into audit_sweeping values ({filled.organization.number}, {batch}, {batch}, 0)",
+            f"delete from batches where id = {batch}",
+            "delete from audit_sweeping",
+        )
 
-    verified = await filled.verify(Kept(logs=[log]) if log.trace_id == "none" else Kept())
+    verified = await filled.verify()
 
     assert verified.findings == []
-    assert [(each.first, each.last, each.batches, each.entry) for each in verified.summary.swept] == [
-        (first, last, 2, 11)
-    ]
-    more = batches[2][0]
+    told = [(each.first, each.last, each.batches, each.entry) for each in verified.summary.swept]
+    assert told == [(without_traces[0], without_traces[0], 1, 11), (without_traces[1], without_traces[1], 1, 12)]
+    more = next(batch for batch in batches if batch not in without_traces)
     await run(
-        f"delete from traces where batch = {more}",
-        f"delete from decisions where batch = {more}",
+        *(f"delete from {table} where batch = {more}" for table in ("traces", "decisions")),
         f"delete from batches where id = {more}",
         triggers=False,
     )
     assert await filled.codes() == {Code.BATCH_MISSING}
+
+
+async def test_a_sweep_that_leaves_rows_behind_is_found(filled):
+    """A batch whose sweep is on record and that is still there is one that remains."""
+    number = filled.organization.number
+    [(batch,)] = await filled.services.store.rows("newest_batch")
+    record = await record_sweep(filled.services.store, number, [batch], older_than_us=5, now_us=6)
+
+    await filled.services.store.commit(Write(calls=[*record.opening, *record.closing], events=record.events))
+
+    assert await filled.codes() == {Code.BATCH_REMAINS}
+
+
+async def test_what_lies_between_swept_batches_is_in_no_range(filled, read):
+    """Batches that stay divide a sweep into ranges, each with the batches that were in the chain."""
+    batches = [batch for (batch,) in await read(f"select id from batches where {OURS} order by id")]
+    number = filled.organization.number
+
+    record = await record_sweep(filled.services.store, number, [*batches[:2], *batches[3:]], older_than_us=5, now_us=6)
+    nothing = await record_sweep(filled.services.store, number, [], older_than_us=5, now_us=6)
+
+    ranges = record.events[0].event.details.ranges
+    assert [(each.first, each.last, each.batches) for each in ranges] == [
+        (batches[0], batches[1], 2),
+        (batches[3], batches[4], 2),
+    ]
+    opened = [(call.parameters["first_batch"], call.parameters["last_batch"]) for call in record.opening]
+    assert opened == [(each.first, each.last) for each in ranges]
+    assert nothing.events[0].event.details.ranges == ()
+    assert [call.parameters["last_batch"] for call in nothing.opening] == [-1]
+
+
+async def test_decisions_from_before_the_chain_go_with_a_sweep_of_nothing(filled, run, read):
+    """Decisions of no batch may be deleted while a sweep of their organization is open, whatever its range."""
+    columns = [name for (name,) in await column_names(read, "decisions")]
+    old = {"id": "'old'", "batch": "null", "position": "null", "decided_at_us": "1"}
+    values = ", ".join(old.get(name, name) for name in columns)
+    row = ROWS["decisions"][1]
+    await run(f"insert into decisions select {values} from decisions where {row}", triggers=False)
+    assert await filled.codes() == set()
+
+    await run(
+        f"insert into audit_sweeping values ({filled.organization.number}, 0, -1, 0)",
+        "delete from decisions where batch is null",
+        "delete from audit_sweeping",
+    )
+
+    assert await read("select count(*) from decisions where id = 'old'") == [(0,)]
 
 
 async def test_what_is_older_than_the_chain_is_unanchored(filled, run, read):

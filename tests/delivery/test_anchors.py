@@ -1,6 +1,9 @@
 """Each log carries the anchor of its batch in the audit chain."""
 
 import asyncio
+from contextlib import closing
+
+import apsw
 
 from execlave_server.actions.erase_content import erase_user
 from execlave_server.actions.send_again import Past, send_past
@@ -53,3 +56,16 @@ async def test_what_waits_is_delivered_without_what_was_erased(rig) -> None:
     assert {"user_id", "error_message"} <= logs["kept 0"].keys()
     gone, kept = logs["gone 0"]["execlave"], logs["kept 0"]["execlave"]
     assert gone.keys() - kept.keys() == {"erased"}
+
+
+async def test_a_log_from_before_the_chain_has_no_anchor(rig) -> None:
+    """A batch that was stored before the server kept a chain is delivered as it always was."""
+    await rig.ingest(2)
+    with closing(apsw.Connection(str(rig.services.settings.database))) as connection:
+        connection.set_busy_timeout(5_000)
+        connection.execute("drop trigger batch_stays")
+        connection.execute("update batches set audit_seq = null, audit_hash = null, leaves = null")
+    async with rig.worker():
+        await rig.until(lambda counts: counts.delivered == 2)
+
+    assert [{"audit_seq", "audit_hash"} & log["execlave"].keys() for log in await rig.logs()] == [set(), set()]

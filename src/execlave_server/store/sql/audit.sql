@@ -27,3 +27,14 @@ insert into audit_sweeping (organization, first_batch, last_batch) values (:orga
 
 -- name: close_sweep
 delete from audit_sweeping where organization = :organization
+
+-- name: recorded_roots
+select b.id, e.details
+from batches b left join audit_entries e on e.organization = b.organization and e.seq = b.audit_seq
+where b.organization = :organization and b.id >= :first_batch and b.id <= :last_batch
+order by b.id
+
+-- name: sweep_decisions_of_batches
+delete from decisions
+where organization = :organization and batch >= :first_batch and batch <= :last_batch
+returning id
