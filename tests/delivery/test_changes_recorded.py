@@ -1,6 +1,7 @@
 """What changes how agents are governed stands in the audit chain: who, what of it, what it is now."""
 
 import json
+from dataclasses import replace
 
 from execlave_server.actions.configure_destination import (
     Wanted,
@@ -10,6 +11,7 @@ from execlave_server.actions.configure_destination import (
 )
 from execlave_server.actions.govern_agent import set_agent_status
 from execlave_server.actions.issue_key import issue_key, revoke_key
+from execlave_server.actions.note_settings import note_settings
 from execlave_server.actions.register_agent import Registration, register_agent
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.audit.chain import Entry, Head, verify_chain
@@ -123,3 +125,17 @@ async def test_agents_registered_and_stopped_are_recorded(rig) -> None:
         {**common, "status": "paused", "was": "active", "autonomy_level": "advise"},
     ]
     assert "because" not in str(after)
+
+
+async def test_other_settings_are_recorded_once(rig) -> None:
+    """A server that starts with other settings than the last one says so; the same again is no entry."""
+    seen = len(await recorded(rig))
+
+    noted = [await note_settings(rig.services) for _ in range(2)]
+    other = replace(rig.services.settings, https_proxy="http://user:secret@proxy:3128", public_url="https://a.example")
+    noted += [await note_settings(replace(rig.services, settings=other)) for _ in range(2)]
+
+    after = await recorded(rig, seen)
+    assert (noted, told(after)) == ([1, 0, 1, 0], [("settings.changed", "server", "settings")] * 2)
+    before = ["data_dir", "datadog_sandbox_url"]
+    assert [json.loads(entry.details)["names"] for entry in after] == [before, [*before, "https_proxy", "public_url"]]

@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from execlave_server.actions.note_settings import note_settings
 from execlave_server.actions.services import Services
 from execlave_server.actions.sign_head import HeadKeeper
 from execlave_server.api.routes import create_api
@@ -70,6 +71,7 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)  # uvicorn raises what it caught once more when it is done
         watch_parent(orphaned, stop)
+        await note_settings(services)
         heads = asyncio.create_task(_write_heads(services)) if settings.audit_head_file else None
         log.info("server.ready", address=_address(listener))
         try:

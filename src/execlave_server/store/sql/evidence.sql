@@ -24,6 +24,13 @@ from audit_entries e join organizations o on o.number = e.organization
 where e.organization = :organization and e.kind = 'sweep.done' and e.kind <> 'batch.root' and e.seq > :after
 order by e.seq
 
+-- name: last_settings
+select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
+from audit_entries e join organizations o on o.number = e.organization
+where e.organization = :organization and e.kind = 'settings.changed' and e.kind <> 'batch.root'
+order by e.seq desc
+limit 1
+
 -- name: decision_entry
 select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
 from audit_entries e join organizations o on o.number = e.organization
