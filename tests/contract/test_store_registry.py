@@ -27,7 +27,7 @@ from execlave_server.model.approvals import Approval
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
 from execlave_server.model.people import Person
-from execlave_server.store.protocol import Call, Check, NewDecision, StaleError, Write, find_one
+from execlave_server.store.protocol import Call, Check, StaleError, Write, find_one
 
 SOURCE = Path(__file__).parents[2] / "src"
 FOUND_AS = [
@@ -365,7 +365,7 @@ async def test_a_key_is_revoked_once_and_by_its_organization(acme, globex):
     first = await run(acme.store, "revoke_api_key", organization=acme.number, id="key_1", now_us=5)
     again = await run(acme.store, "revoke_api_key", organization=acme.number, id="key_1", now_us=6)
 
-    assert (foreign.rows, first.rows, again.rows) == ([[]], [[("key_1",)]], [[]])
+    assert (foreign.rows, first.rows, again.rows) == ([[]], [[("key_1", "prod", "agent")]], [[]])
     assert (await find_one(acme.store, ApiKey, "find_api_key", {"hash": b"hash"})).revoked_at_us == 5
 
 
@@ -423,9 +423,8 @@ async def test_a_decision_is_recorded_with_its_facts(acme):
         "decided_at_us": 7,
         "latency_us": 9,
     }
-    unasked = {"policies": "[]", "approval": None, "client": None, "salt": b"salt"}
-    row = {**facts, **unasked, "organization": acme.number, "api_key": "key_1"}
-    await acme.store.commit(Write(decision=NewDecision(acme.number, row, bytes(32))))
+    row = {**acme.decision("dec_1").row, **facts, "batch": None, "position": None}
+    await acme.store.commit(Write(calls=[Call("insert_decision", row)]))
 
     wanted = {"organization": acme.number, "id": "dec_1"}
     assert await acme.store.rows("find_decision", wanted) == [tuple(facts.values())]

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import access, admin, agents, approvals, deliveries, people, policies, resolutions, sdk
+from execlave_server.api import access, admin, agents, approvals, audit, deliveries, people, policies, resolutions, sdk
 from execlave_server.api.bypass_reports import post_bypass_windows
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
@@ -95,6 +95,8 @@ ROUTES = (
     Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue, Permission.DELIVERIES_REQUEUE),
     Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill, Permission.DELIVERIES_REQUEUE),
     Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay, Permission.DELIVERIES_REQUEUE),
+    Route("GET", "/audit", Access.ADMIN, audit.get_audit, Permission.AUDIT_READ),
+    Route("GET", "/traces/{trace:path}/evidence", Access.ADMIN, audit.get_evidence, Permission.AUDIT_READ),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

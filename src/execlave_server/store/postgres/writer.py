@@ -249,7 +249,7 @@ async def _apply(transaction: Transaction, write: Write) -> Result:
         return stale()
     rows = [await transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
-    transaction.record(write)
+    transaction.record(write, rows)
     return Written(rows, outcomes)
 
 

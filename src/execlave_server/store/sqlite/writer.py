@@ -162,5 +162,5 @@ def _apply(transaction: Transaction, write: Write) -> Result:
         return stale()
     rows = [transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
-    transaction.record(write)
+    transaction.record(write, rows)
     return Written(rows, outcomes)
