@@ -7,7 +7,10 @@ import msgspec
 import pytest
 
 from execlave_server.actions.read_deliveries import DeliveryCounts
+from execlave_server.actions.read_stored import BatchRow, EndOfChain
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.audit.chain import Entry
+from execlave_server.audit.stored_rows import StoredDecision, StoredTrace
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
@@ -17,6 +20,18 @@ SOURCE = Path(__file__).parents[2] / "src"
 FOUND_AS = [
     (Agent, "agents_named"),
     (Agent, "search_agents"),
+    (BatchRow, "evidence_batches"),
+    (EndOfChain, "evidence_end"),
+    (Entry, "audit_entries"),
+    (Entry, "audit_entry"),
+    (Entry, "audit_events"),
+    (Entry, "audit_sweeps"),
+    (Entry, "decision_entry"),
+    (Entry, "last_settings"),
+    (StoredDecision, "decisions_of_trace"),
+    (StoredDecision, "evidence_decisions"),
+    (StoredTrace, "evidence_traces"),
+    (StoredTrace, "spans_of_trace"),
     (ApiKey, "find_api_key"),
     (ApiKey, "list_api_keys"),
     (DeliveryCounts, "delivery_counts"),
@@ -77,7 +92,7 @@ async def test_columns_are_the_fields(engine, tmp_path, row_type, statement):
 
 def test_no_statement_read_as_structs_is_missing_here():
     """Every pair of struct and statement in the source stands in the list above."""
-    pattern = re.compile(r"(?:\.find\(|find_one\([\w.]+,)\s*([A-Z]\w+),\s*\"(\w+)\"")
+    pattern = re.compile(r"(?:\.find\(|\._find\(|find_one\([\w.]+,)\s*([A-Z]\w+),\s*\"(\w+)\"")
     found = {pair for file in SOURCE.rglob("*.py") for pair in pattern.findall(file.read_text())}
 
     assert len(found) >= 8

@@ -72,6 +72,8 @@ def test_the_environment_sets_everything(load, tmp_path):
             "datadog_api_urls": "datadoghq.eu=https://api.example",
             "datadog_sandbox_url": "http://sandbox.example",
             "datadog_sandbox_any_host": "true",
+            "audit_head_file": "/mnt/heads.jsonl",
+            "audit_head_minutes": "5",
         }
     )
 
@@ -91,6 +93,8 @@ def test_the_environment_sets_everything(load, tmp_path):
         datadog_api_urls={"datadoghq.eu": "https://api.example"},
         datadog_sandbox_url="http://sandbox.example",
         datadog_sandbox_any_host=True,
+        audit_head_file="/mnt/heads.jsonl",
+        audit_head_minutes=5,
     )
     assert all(getattr(settings, name) != getattr(Settings(), name) for name in NAMES)
 
