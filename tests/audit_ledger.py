@@ -246,6 +246,8 @@ class Ledger:
                     for place, row in enumerate(batch.rows)
                     if row is not None
                 ),
+                (batch.entry, self.entries[batch.entry - 1].hash) if batch.entry <= len(self.entries) else (None, None),
+                batch.traces,
             )
             for batch in self.batches
         ]

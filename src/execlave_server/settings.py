@@ -70,6 +70,12 @@ class Settings:
     datadog_sandbox_url: str = ""
     """Adds the site `sandbox` at this address (see `execlave-server sandbox`). Loopback only."""
 
+    audit_head_file: str = ""
+    """A file on a mount that only takes appends, out of this machine's reach: gets signed heads of the audit chains."""
+
+    audit_head_minutes: int = 60
+    """How often heads are appended, in minutes: what lies between two heads is as safe as the server."""
+
     datadog_sandbox_any_host: bool = False
     """Lets the sandbox's address be beyond loopback: traces then leave this machine in clear."""
 
@@ -203,6 +209,8 @@ def _check_words(settings: Settings) -> None:
         raise SettingsError("TLS needs both EXECLAVE_SERVER_TLS_CERT_FILE and EXECLAVE_SERVER_TLS_KEY_FILE.")
     if settings.kek and not settings.kek.startswith("file:"):
         raise SettingsError(f"EXECLAVE_SERVER_KEK is {settings.kek!r}; this version knows file:/path only.")
+    if settings.audit_head_minutes < 1:
+        raise SettingsError("EXECLAVE_SERVER_AUDIT_HEAD_MINUTES must be at least 1.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"EXECLAVE_SERVER_LOG_LEVEL is {settings.log_level!r}; use debug, info, warning or error.")
     if settings.metrics_token and len(settings.metrics_token) < TOKEN_CHARS_MIN:

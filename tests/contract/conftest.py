@@ -17,7 +17,18 @@ from clocks import SettableClock
 from execlave_server.clock import Clock
 from execlave_server.model.traces import NewTrace, TraceOutcome, identify, pack_item
 from execlave_server.store.postgres import PostgresStore
-from execlave_server.store.protocol import Call, Durability, Parameters, Row, Store, Traces, Write, Written, integer
+from execlave_server.store.protocol import (
+    Call,
+    Durability,
+    NewDecision,
+    Parameters,
+    Row,
+    Store,
+    Traces,
+    Write,
+    Written,
+    integer,
+)
 from execlave_server.store.sqlite import SqliteStore, create_database
 from execlave_server.store.statements import load_statements
 from postgres_server import Postgres, read_rows
@@ -38,6 +49,9 @@ class Engine(Protocol):
 
     async def read(self, folder: Path, sql: str) -> list[Row]:
         """Rows read beside the store, on a connection of its own."""
+
+    async def run(self, folder: Path, *statements: str, triggers: bool = True) -> None:
+        """Run statements in one transaction beside the store; without triggers, as somebody who tampers would."""
 
     async def columns(self, folder: Path, statement: str) -> list[str]:
         """The names of the columns that a statement returns."""
@@ -61,6 +75,23 @@ class SqliteEngine:
         connection = self._connect(folder)
         try:
             return list(connection.execute(sql))
+        finally:
+            connection.close()
+
+    async def run(self, folder: Path, *statements: str, triggers: bool = True) -> None:
+        connection = self._connect(folder)
+        connection.execute("pragma foreign_keys = on")
+        kept = (
+            [] if triggers else list(connection.execute("select name, sql from sqlite_schema where type = 'trigger'"))
+        )
+        try:
+            with connection:
+                for name, _ in kept:
+                    connection.execute(f"drop trigger {name}")
+                for statement in statements:
+                    connection.execute(statement)
+                for _, definition in kept:
+                    connection.execute(definition)
         finally:
             connection.close()
 
@@ -103,6 +134,17 @@ class PostgresEngine:
     async def read(self, folder: Path, sql: str) -> list[Row]:
         return await read_rows(self._server.database_of(folder), sql)
 
+    async def run(self, folder: Path, *statements: str, triggers: bool = True) -> None:
+        connection = await asyncpg.connect(self._server.database_of(folder))
+        try:
+            async with connection.transaction():
+                if not triggers:
+                    await connection.execute("set local session_replication_role = replica")
+                for statement in statements:
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+
     async def columns(self, folder: Path, statement: str) -> list[str]:
         connection = await asyncpg.connect(self._server.database_of(folder))
         try:
@@ -131,6 +173,7 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
 
 Read = Callable[[str], Awaitable[list[Row]]]
 CommitTogether = Callable[[Sequence[Write]], Awaitable[list[Written | BaseException]]]
+Run = Callable[..., Awaitable[None]]
 Opened = Callable[[], AbstractAsyncContextManager[Store]]
 
 
@@ -176,6 +219,12 @@ async def opened(engine, tmp_path, clock) -> Opened:
 def read(engine, tmp_path) -> Read:
     """Raw rows, for what no statement of the product shows."""
     return lambda sql: engine.read(tmp_path, sql)
+
+
+@pytest.fixture
+def run(engine, tmp_path) -> Run:
+    """Raw changes, for what no statement of the product does."""
+    return lambda *statements, triggers=True: engine.run(tmp_path, *statements, triggers=triggers)
 
 
 @pytest.fixture
@@ -228,6 +277,29 @@ class Tenant:
     async def ingest(self, *traces: NewTrace) -> list[TraceOutcome]:
         """Commit traces; what became of each."""
         return list((await self.store.commit(self.write(*traces))).outcomes)
+
+    def decision(self, decision_id: str, outcome: str = "blocked", **changes: str | None) -> NewDecision:
+        """A decision of this organization."""
+        row: Parameters = {
+            "id": decision_id,
+            "organization": self.number,
+            "api_key": "key_1",
+            "agent": None,
+            "agent_reference": "support-bot",
+            "environment": "production",
+            "outcome": outcome,
+            "violations": "[]",
+            "policies": "[]",
+            "approval": None,
+            "client": None,
+            "action_digest": "ab" * 32,
+            "trace_id": None,
+            "decided_at_us": 1,
+            "latency_us": 1,
+            "salt": bytes(16),
+            **changes,
+        }
+        return NewDecision(self.number, row, sha256(decision_id.encode()).digest())
 
     def registration(self, agent_id: str = "support-bot", now_us: int = 1, **changes: str | None) -> Call:
         """The registration of an agent."""

@@ -210,7 +210,7 @@ async def test_traces_and_outbox_rows_stand_or_fall_together(engine, acme, read)
     assert await acme.store.rows("count_traces", {"organization": acme.number}) == [(0,)]
 
 
-async def test_logs_say_where_they_belong(acme):
+async def test_logs_say_where_they_belong(acme, read):
     """Each log of some batches says which of those asked for it is of, and where in that batch it is."""
     for batch in range(3):
         await acme.ingest(*(acme.trace(f"t{batch}{number}", log=b'"n":%d%d' % (batch, number)) for number in range(3)))
@@ -220,8 +220,11 @@ async def test_logs_say_where_they_belong(acme):
 
     assert sorted(row[:2] for row in rows) == [(lease, log) for lease in range(2) for log in range(3)]
     assert [row[3] for row in sorted(rows)] == [b'"n":20', b'"n":21', b'"n":22', b'"n":00', b'"n":01', b'"n":02']
-    assert sorted(row[4:] for row in with_ids) == [("t10", "sp_1"), ("t11", "sp_1"), ("t12", "sp_1")]
+    assert [row[6:] for row in sorted(with_ids)] == [("t10", "sp_1"), ("t11", "sp_1"), ("t12", "sp_1")]
     assert [row[2] for row in with_ids] == [1_765_449_600_000] * 3
+    anchors = await read("select audit_seq, audit_hash from batches order by id")
+    assert [row[4:6] for row in sorted(rows)] == [anchors[2]] * 3 + [anchors[0]] * 3
+    assert [row[4:6] for row in with_ids] == [anchors[1]] * 3
 
 
 async def test_traces_are_counted_by_organization(acme, globex):

@@ -17,6 +17,7 @@ COMMANDS = [
     *("destination disable", "deliveries status", "deliveries parked", "deliveries requeue", "deliveries of"),
     *("deliveries backfill", "deliveries replay", "destination rotate", "secrets rotate"),
     *("destination heartbeat", "doctor", "sweep", "backup", "restore"),
+    *("audit verify", "audit head", "audit export", "erase"),
 ]
 
 

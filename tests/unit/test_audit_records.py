@@ -121,7 +121,8 @@ def test_the_same_content_has_another_digest_under_another_salt():
 
 
 @pytest.mark.parametrize(
-    ("usd", "nano"), [(None, None), (0, 0), (0.0012, 1_200_000), (1.5e-07, 150), (-1, -1_000_000_000), (1e308, None)]
+    ("usd", "nano"),
+    [(None, None), (0, 0), (0.0012, 1_200_000), (1.5e-07, 150), (-1, -1_000_000_000), (1e308, None), (10**400, None)],
 )
 def test_money_is_an_integer(usd, nano):
     """Costs become billionths of a dollar; what no number of them can say is left out."""

@@ -205,7 +205,7 @@ def test_unanchored_batches(ledger):
     """Batches older than the chain are a range that nothing proves; a later one without an entry was slipped in."""
 
     def plain(number):
-        return StoredBatch(number, 1, 2, 0, b"", ())
+        return StoredBatch(number, 1, 2, 0, b"", (), (None, None), 2)
 
     verification = Verification(Head(ORGANIZATION))
     batches = [plain(-2), plain(-1), *ledger.stored()[:3], plain(6), *ledger.stored()[3:], plain(99)]

@@ -79,6 +79,8 @@ def test_the_environment_sets_everything(load, tmp_path):
             "retention_days": "30",
             "free_space_mb_min": "512",
             "reserve_mb": "0",
+            "audit_head_file": "/mnt/heads.jsonl",
+            "audit_head_minutes": "5",
         }
     )
 
@@ -105,6 +107,8 @@ def test_the_environment_sets_everything(load, tmp_path):
         retention_days=30,
         free_space_mb_min=512,
         reserve_mb=0,
+        audit_head_file="/mnt/heads.jsonl",
+        audit_head_minutes=5,
     )
     assert all(getattr(settings, name) != getattr(Settings(), name) for name in NAMES)
 

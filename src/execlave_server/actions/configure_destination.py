@@ -5,12 +5,13 @@ from msgspec.structs import replace
 
 from execlave_server.actions.rotate_secrets import sealed_in_time
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import COMMAND, destination_added, destination_changed
 from execlave_server.datadog.sites import parse_site
 from execlave_server.datadog.tags import normalize_tags, validate_service
 from execlave_server.errors import ConflictError, NotFoundError, ValidationFailedError
 from execlave_server.model.destinations import Connection, Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Value, Write, find_one
+from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, StaleError, Value, Write, find_one
 from execlave_server.vault.envelope import api_key_of
 
 NAME_CHARS_MAX = 100
@@ -29,7 +30,9 @@ class Wanted(Struct, frozen=True):
     heartbeat: bool | None = None
 
 
-async def add_destination(services: Services, organization_id: str, organization: int, wanted: Wanted) -> Destination:
+async def add_destination(
+    services: Services, organization_id: str, organization: int, wanted: Wanted, *, actor: str = COMMAND
+) -> Destination:
     """A new draft. Raises ValidationFailedError naming the field, ConflictError when the name is taken."""
     if wanted.site is None or wanted.api_key is None:
         missing = {
@@ -41,24 +44,27 @@ async def add_destination(services: Services, organization_id: str, organization
     name = _check_name(wanted.name or "Datadog")
     await _refuse_taken(services, organization, name)
     destination_id = f"dst_{services.clock.uuid().replace('-', '')}"
-    row: dict[str, Value] = {
-        "id": destination_id,
-        "organization": organization,
+    settings = {
         "name": name,
         "service": validate_service(wanted.service or "execlave"),
         "ddtags": normalize_tags(wanted.ddtags or "").text,
+    }
+    row: dict[str, Value] = {
+        **settings,
+        "id": destination_id,
+        "organization": organization,
         "heartbeat": int(wanted.heartbeat is not False),
-        "now_us": services.clock.now_us(),
     }
     for _ in range(SEAL_AGAIN_MAX):
         connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
-        sealed: Parameters = {
-            "site": connection.site,
-            "sealed_key": connection.sealed_key,
-            "key_hint": connection.key_hint,
-        }
+        shown = {"site": connection.site, "key_hint": connection.key_hint}
+        now_us = services.clock.now_us()
+        sealed: Parameters = {**row, **shown, "sealed_key": connection.sealed_key, "now_us": now_us}
+        event = destination_added(actor, now_us, destination_id, **settings, **shown)
         write = Write(
-            checks=[sealed_in_time(connection.sealed_key)], calls=[Call("insert_destination", {**row, **sealed})]
+            checks=[sealed_in_time(connection.sealed_key)],
+            calls=[Call("insert_destination", sealed)],
+            events=[NewEvent(organization, event)],
         )
         try:
             await services.store.commit(write)
@@ -68,7 +74,9 @@ async def add_destination(services: Services, organization_id: str, organization
     raise ConflictError("The key-encryption key is being replaced over and over. Try again when that is done.")
 
 
-async def change_destination(services: Services, organization: int, destination_id: str, wanted: Wanted) -> Destination:
+async def change_destination(
+    services: Services, organization: int, destination_id: str, wanted: Wanted, *, actor: str = COMMAND
+) -> Destination:
     """Change a destination.
 
     Name, service and tags hold at once. A new site or key replaces a draft's; for a destination that delivers it
@@ -87,10 +95,12 @@ async def change_destination(services: Services, organization: int, destination_
     )
     if wanted.site is not None or wanted.api_key is not None:
         after = _with_connection(services, after, wanted.site, wanted.api_key)
-    return await save_destination(services, before, after)
+    return await save_destination(services, before, after, actor=actor)
 
 
-async def enable_destination(services: Services, organization: int, destination_id: str) -> Destination:
+async def enable_destination(
+    services: Services, organization: int, destination_id: str, *, actor: str = COMMAND
+) -> Destination:
     """From its commit on every batch is queued for it. Raises ConflictError until its connection has passed."""
     before = await get_destination(services, organization, destination_id)
     if before.tested_at_us is None:
@@ -101,17 +111,19 @@ async def enable_destination(services: Services, organization: int, destination_
     after = replace(before, state=DestinationState.ENABLED, state_reason=None)
     if before.state is DestinationState.DISABLED and before.disabled_at_us is not None:
         after = replace(after, enabled_at_us=services.clock.now_us())
-    return await save_destination(services, before, after)
+    return await save_destination(services, before, after, actor=actor)
 
 
-async def disable_destination(services: Services, organization: int, destination_id: str) -> Destination:
+async def disable_destination(
+    services: Services, organization: int, destination_id: str, *, actor: str = COMMAND
+) -> Destination:
     """No further batch is queued for it; what was queued stays and is not sent. Its gap begins, or goes on."""
     before = await get_destination(services, organization, destination_id)
     after = replace(before, state=DestinationState.DISABLED, state_reason="disabled by an administrator")
     if before.state.collects:
         began_us = services.clock.now_us() if before.disabled_at_us is None else before.disabled_at_us
         after = replace(after, disabled_at_us=began_us, enabled_at_us=None)
-    return await save_destination(services, before, after)
+    return await save_destination(services, before, after, actor=actor)
 
 
 async def list_destinations(services: Services, organization: int) -> list[Destination]:
@@ -128,9 +140,13 @@ async def get_destination(services: Services, organization: int, destination_id:
     return destination
 
 
-async def save_destination(services: Services, before: Destination, after: Destination) -> Destination:
+async def save_destination(
+    services: Services, before: Destination, after: Destination, *, actor: str = COMMAND
+) -> Destination:
     """Write a changed destination. Raises ConflictError when somebody else changed it meanwhile."""
     identity: Parameters = {"organization": before.organization, "id": before.id}
+    now_us = max(services.clock.now_us(), before.updated_at_us + 1)
+    event = destination_changed(actor, now_us, before, after)
     row: Parameters = {
         **identity,
         "name": after.name,
@@ -146,7 +162,7 @@ async def save_destination(services: Services, before: Destination, after: Desti
         "candidate_key_hint": after.candidate_key_hint,
         "state": after.state,
         "state_reason": after.state_reason,
-        "now_us": max(services.clock.now_us(), before.updated_at_us + 1),
+        "now_us": now_us,
     }
     unchanged = [
         Check("destination_revision", identity, (before.updated_at_us,)),
@@ -158,7 +174,8 @@ async def save_destination(services: Services, before: Destination, after: Desti
         gap = {"disabled_at_us": after.disabled_at_us, "enabled_at_us": after.enabled_at_us}
         calls.append(Call("note_gap", {**identity, **gap}))
     try:
-        await services.store.commit(Write(checks=unchanged, calls=calls))
+        events = [NewEvent(before.organization, event)] if event else []
+        await services.store.commit(Write(checks=unchanged, calls=calls, events=events))
     except StaleError as error:
         raise ConflictError(
             f"The destination {before.name!r} was changed by somebody else meanwhile. Look at it and try again."

@@ -2,10 +2,11 @@
 
 from execlave_server.actions.record_change import settings_changed
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import agent_status_changed
 from execlave_server.errors import ConflictError
 from execlave_server.model.agents import Agent, AgentStatus, OutcomeStrictness
 from execlave_server.model.people import Caller
-from execlave_server.store.protocol import Call, Parameters, Write
+from execlave_server.store.protocol import Call, NewEvent, Parameters, Write
 
 
 async def set_agent_status(
@@ -18,14 +19,16 @@ async def set_agent_status(
     agent = await services.agents.find_fresh(caller, reference)
     if agent.status is AgentStatus.ARCHIVED:
         raise ConflictError(f"The agent {agent.agent_id} is archived; an archived agent is neither paused nor resumed.")
+    now_us = services.clock.now_us()
     row: Parameters = {
         "organization": caller.organization,
         "id": agent.id,
         "status": status,
         "reason": reason,
-        "now_us": services.clock.now_us(),
+        "now_us": now_us,
     }
-    await services.store.commit(Write(calls=[Call("set_agent_status", row)]))
+    event = NewEvent(caller.organization, agent_status_changed(caller.actor, now_us, agent, status))
+    await services.store.commit(Write(calls=[Call("set_agent_status", row)], events=[event]))
     services.governed.set()
     return await services.agents.find_fresh(caller, agent.id)
 

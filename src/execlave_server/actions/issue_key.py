@@ -1,9 +1,10 @@
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import COMMAND, key_issued, key_revoked
 from execlave_server.errors import NotFoundError
 from execlave_server.model.keys import compose_key
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Parameters, Write, integer
+from execlave_server.store.protocol import Call, ChangeEvent, NewEvent, Parameters, Write, integer
 
 
 async def create_organization(services: Services, name: str) -> Organization:
@@ -27,11 +28,18 @@ async def find_organization(services: Services, organization_id: str | None) -> 
 
 
 async def issue_key(
-    services: Services, organization: Organization, *, name: str, environment: KeyEnvironment, role: Role
+    services: Services,
+    organization: Organization,
+    *,
+    name: str,
+    environment: KeyEnvironment,
+    role: Role,
+    actor: str = COMMAND,
 ) -> tuple[str, Secret]:
     """A new API key: its id, and the key itself, which is shown once and kept nowhere."""
     key = Secret(compose_key(environment, services.clock.token()))
     key_id = f"key_{services.clock.uuid().replace('-', '')}"
+    now_us = services.clock.now_us()
     row: Parameters = {
         "id": key_id,
         "organization": organization.number,
@@ -40,16 +48,19 @@ async def issue_key(
         "role": role,
         "hash": services.keys.hash(key.reveal()),
         "hint": key.last_four,
-        "now_us": services.clock.now_us(),
+        "now_us": now_us,
     }
-    await services.store.commit(Write(calls=[Call("insert_api_key", row)]))
+    event = NewEvent(organization.number, key_issued(actor, now_us, key_id, environment, role))
+    await services.store.commit(Write(calls=[Call("insert_api_key", row)], events=[event]))
     return key_id, key
 
 
-async def revoke_key(services: Services, organization: Organization, key_id: str) -> None:
+async def revoke_key(services: Services, organization: Organization, key_id: str, *, actor: str = COMMAND) -> None:
     """From its commit on, no decision and no trace is accepted under the key. Raises NotFoundError."""
-    row: Parameters = {"organization": organization.number, "id": key_id, "now_us": services.clock.now_us()}
-    written = await services.store.commit(Write(calls=[Call("revoke_api_key", row)]))
+    now_us = services.clock.now_us()
+    row: Parameters = {"organization": organization.number, "id": key_id, "now_us": now_us}
+    event = ChangeEvent(organization.number, 0, key_revoked(actor, now_us))
+    written = await services.store.commit(Write(calls=[Call("revoke_api_key", row)], events=[event]))
     services.governed.set()
     if not written.rows[0]:
         raise NotFoundError(f"There is no live API key {key_id} in {organization.id}.")

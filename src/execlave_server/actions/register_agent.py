@@ -1,9 +1,10 @@
 import msgspec
 
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import agent_registered
 from execlave_server.model.agents import Agent, AgentProfile, AutonomyLevel
 from execlave_server.model.organizations import ApiKey
-from execlave_server.store.protocol import Call, Parameters, Write
+from execlave_server.store.protocol import Call, ChangeEvent, Parameters, Write
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -20,6 +21,7 @@ class Registration(msgspec.Struct, frozen=True):
 
 async def register_agent(services: Services, key: ApiKey, registration: Registration) -> Agent:
     """Register or update an agent; registering the same again changes nothing, and never its status."""
+    now_us = services.clock.now_us()
     row: Parameters = {
         "id": services.clock.uuid(),
         "organization": key.organization,
@@ -30,10 +32,11 @@ async def register_agent(services: Services, key: ApiKey, registration: Registra
         "platform": registration.platform,
         "autonomy_level": registration.autonomy_level,
         "profile": msgspec.json.encode(registration.profile).decode(),
-        "now_us": services.clock.now_us(),
+        "now_us": now_us,
     }
+    event = ChangeEvent(key.organization, 0, agent_registered(key.actor, now_us))
     uses = services.uses.named(key, [(registration.agent_id, registration.environment)])
-    await services.store.commit(Write(calls=[Call("upsert_agent", row), *uses]))
+    await services.store.commit(Write(calls=[Call("upsert_agent", row), *uses], events=[event]))
     services.uses.committed(uses)
     agents = await services.store.find(
         Agent, "agents_named", {"organization": key.organization, "reference": registration.agent_id}

@@ -2,13 +2,14 @@ from msgspec.structs import replace
 
 from execlave_server.actions.configure_destination import get_destination, save_destination
 from execlave_server.actions.services import Services
+from execlave_server.audit.changes import COMMAND
 from execlave_server.datadog.try_connection import ConnectionReport, try_connection
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.vault.envelope import api_key_of
 
 
 async def try_destination(
-    services: Services, organization: int, destination_id: str
+    services: Services, organization: int, destination_id: str, *, actor: str = COMMAND
 ) -> tuple[Destination, ConnectionReport]:
     """Test the candidate connection where there is one, else the present one.
 
@@ -27,7 +28,7 @@ async def try_destination(
     )
     if not report.passed:
         if before.candidate is None and before.tested_at_us is not None and not before.state.collects:
-            await save_destination(services, before, replace(before, tested_at_us=None))
+            await save_destination(services, before, replace(before, tested_at_us=None), actor=actor)
         return await get_destination(services, organization, destination_id), report
     after = replace(
         before,
@@ -41,4 +42,4 @@ async def try_destination(
     )
     if before.state is DestinationState.HELD:
         after = replace(after, state=DestinationState.ENABLED, state_reason=None)
-    return await save_destination(services, before, after), report
+    return await save_destination(services, before, after, actor=actor), report

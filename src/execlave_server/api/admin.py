@@ -70,7 +70,9 @@ async def post_integration(exchange: Exchange) -> Response:
     """Add a destination, as a draft."""
     wanted = decode(exchange.body, _DestinationBody).wanted()
     caller = exchange.caller
-    destination = await add_destination(exchange.services, caller.organization_id, caller.organization, wanted)
+    destination = await add_destination(
+        exchange.services, caller.organization_id, caller.organization, wanted, actor=exchange.caller.actor
+    )
     return data(destination_view(destination), 201)
 
 
@@ -89,25 +91,33 @@ async def get_integration(exchange: Exchange) -> Response:
 async def patch_integration(exchange: Exchange) -> Response:
     """Change a destination."""
     wanted = decode(exchange.body, _DestinationBody).wanted()
-    changed = await change_destination(exchange.services, exchange.caller.organization, exchange.path("id"), wanted)
+    changed = await change_destination(
+        exchange.services, exchange.caller.organization, exchange.path("id"), wanted, actor=exchange.caller.actor
+    )
     return data(destination_view(changed))
 
 
 async def post_integration_test(exchange: Exchange) -> Response:
     """Test connection: 200 with `passed` either way, since the test itself was done."""
-    destination, report = await try_destination(exchange.services, exchange.caller.organization, exchange.path("id"))
+    destination, report = await try_destination(
+        exchange.services, exchange.caller.organization, exchange.path("id"), actor=exchange.caller.actor
+    )
     return data({"passed": report.passed, "steps": report.steps, "destination": destination_view(destination)})
 
 
 async def post_integration_enable(exchange: Exchange) -> Response:
     """Start delivering to a destination whose connection has passed."""
-    enabled = await enable_destination(exchange.services, exchange.caller.organization, exchange.path("id"))
+    enabled = await enable_destination(
+        exchange.services, exchange.caller.organization, exchange.path("id"), actor=exchange.caller.actor
+    )
     return data(destination_view(enabled))
 
 
 async def post_integration_disable(exchange: Exchange) -> Response:
     """Stop queueing for a destination."""
-    disabled = await disable_destination(exchange.services, exchange.caller.organization, exchange.path("id"))
+    disabled = await disable_destination(
+        exchange.services, exchange.caller.organization, exchange.path("id"), actor=exchange.caller.actor
+    )
     return data(destination_view(disabled))
 
 

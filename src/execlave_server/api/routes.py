@@ -14,6 +14,7 @@ from execlave_server.api import (
     admin,
     agents,
     approvals,
+    audit,
     budgets,
     deliveries,
     people,
@@ -112,6 +113,8 @@ ROUTES = (
     Route("POST", "/deliveries/requeue", Access.ADMIN, admin.post_requeue, Permission.DELIVERIES_REQUEUE),
     Route("POST", "/deliveries/backfill", Access.ADMIN, deliveries.post_backfill, Permission.DELIVERIES_REQUEUE),
     Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay, Permission.DELIVERIES_REQUEUE),
+    Route("GET", "/audit", Access.ADMIN, audit.get_audit, Permission.AUDIT_READ),
+    Route("GET", "/traces/{trace:path}/evidence", Access.ADMIN, audit.get_evidence, Permission.AUDIT_READ),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from execlave_server.actions.note_settings import note_settings
 from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.api.control import MESSAGE_BYTES_MAX, ControlChannel
 from execlave_server.api.routes import create_api
@@ -73,6 +74,7 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)  # uvicorn raises what it caught once more when it is done
         watch_parent(orphaned, stop)
+        await note_settings(services)
         log.info("server.ready", address=_address(listener))
         async with metrics_listener(settings.metrics_address, lambda: read_metrics(services)):
             await server.serve(sockets=[listener])

@@ -1,17 +1,20 @@
-"""What the server does by itself: it watches the disk, lapses reservations and approvals, and sweeps what is old."""
+"""What the server does by itself: it watches the disk, lapses what ran out, sweeps, and writes audit heads."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 
 from execlave_server.actions.lapse_reservations import lapse_reservations
 from execlave_server.actions.services import Services
+from execlave_server.actions.sign_head import HeadKeeper
 from execlave_server.actions.sign_in import sweep_sign_ins
 from execlave_server.actions.sweep import DAY_US, Sweep, Wanted
 from execlave_server.actions.sweep_approvals import sweep_approvals
 from execlave_server.actions.watch_disk import LOOK_EVERY_S
+from execlave_server.errors import ExeclaveServerError
 
 SWEEP_EVERY_S = 3_600.0
 APPROVALS_EVERY_S = 2.0  # two look-ups in small indexes; what they find is already refused by the clock
@@ -33,6 +36,11 @@ async def upkeep(services: Services) -> AsyncIterator[None]:
     ]
     if services.settings.retention_days:
         tasks.append(asyncio.create_task(_repeat(lambda: _sweep(services), SWEEP_EVERY_S)))
+    if services.settings.audit_head_file:
+        keeper = HeadKeeper(services, Path(services.settings.audit_head_file))
+        tasks.append(
+            asyncio.create_task(_repeat(lambda: _write_heads(keeper), services.settings.audit_head_minutes * 60))
+        )
     try:
         yield
     finally:
@@ -67,3 +75,11 @@ async def _sweep_approvals(services: Services) -> None:
     swept = await sweep_approvals(services)
     if any(swept):
         log.info("approvals.swept", expired=swept.expired, unverified=swept.unverified)
+
+
+async def _write_heads(keeper: HeadKeeper) -> None:
+    """Append the signed heads that moved; a file that cannot be written is complained of each time."""
+    try:
+        await keeper.write()
+    except ExeclaveServerError as error:
+        log.error("audit.heads_not_written", error=str(error))  # noqa: TRY400 - its text says it all

@@ -15,17 +15,22 @@ STRANGERS_MAX = 100  # rows of a batch that nobody recorded, reported one by one
 
 
 class StoredRow(NamedTuple):
-    """A trace or decision as it is now. `position` is its leaf's index; `leaf` is None where it cannot be made."""
+    """A trace or decision as it is now. `position` is its leaf's index; `leaf` is None where it cannot be made.
+
+    `size` is of its log, in bytes; None where that is not as it was committed, or where there is no log.
+    """
 
     position: int
     leaf: bytes | None
     name: str
+    size: int | None = None
 
 
 class StoredBatch(Struct, frozen=True):
     """A batch as stored. `leaves` are the leaf hashes kept beside it, 32 bytes each: traces first, then decisions.
 
-    `rows` are read once, in order of position; a row whose position no leaf has was added.
+    `rows` are read once, in order of position; a row whose position no leaf has was added. `anchor` is the number and
+    hash of the entry that its row names; `span` how many ids it has for its traces.
     """
 
     id: int
@@ -34,6 +39,9 @@ class StoredBatch(Struct, frozen=True):
     decisions: int
     leaves: bytes
     rows: Iterable[StoredRow]
+    anchor: tuple[int | None, bytes | None]
+    span: int
+    log_bytes: int = 0
 
 
 def check_batch(batch: StoredBatch, recorded: BatchRoot, entry: Entry) -> Iterator[Finding]:
@@ -43,6 +51,9 @@ def check_batch(batch: StoredBatch, recorded: BatchRoot, entry: Entry) -> Iterat
     if stored != (entry.at_us, recorded.traces, recorded.decisions):
         why = f"entry {entry.seq} recorded {recorded.traces} traces, {recorded.decisions} decisions at {entry.at_us}"
         yield Finding(Code.BATCH_CHANGED, where, "has another time or other counts", why)
+    if batch.anchor != (entry.seq, entry.hash) or batch.span != batch.traces:
+        why = f"entry {entry.seq} recorded it, with a trace for each of its ids"
+        yield Finding(Code.BATCH_CHANGED, where, "names another entry, or other rows", why)
     leaves = split_hashes(batch.leaves)
     if root(leaves).hex() == recorded.root and len(leaves) == recorded.leaves:
         yield from _check_rows(batch, recorded, leaves, entry)
@@ -62,7 +73,10 @@ def _check_rows(batch: StoredBatch, recorded: BatchRoot, leaves: list[bytes], en
     """The leaves kept are the recorded ones, so each row answers for itself."""
     expected = 0
     strangers = 0
+    sizes: list[int] = []
     for row in batch.rows:
+        if row.size is not None:
+            sizes.append(row.size)
         if row.position >= len(leaves) or row.position < expected:
             strangers += 1
             if strangers <= STRANGERS_MAX:
@@ -75,6 +89,8 @@ def _check_rows(batch: StoredBatch, recorded: BatchRoot, leaves: list[bytes], en
             why = f"it does not hash to leaf {row.position} of the batch, whose root is in entry {entry.seq}"
             yield Finding(code, f"batch {batch.id}, {row.name}", "was changed", why)
     yield from _missing(batch, recorded, entry, range(expected, len(leaves)))
+    if len(sizes) == recorded.traces and sum(sizes) != batch.log_bytes and not strangers:
+        yield Finding(Code.BATCH_CHANGED, f"batch {batch.id}", "has another size", f"its logs have {sum(sizes)} bytes")
 
 
 def _check_without_leaves(batch: StoredBatch, recorded: BatchRoot, entry: Entry) -> Iterator[Finding]:

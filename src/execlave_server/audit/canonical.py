@@ -16,6 +16,7 @@ from msgspec import Struct
 VERSION = 1
 SALT_BYTES = 16  # random, one for each record: without it a digest of erased content says nothing
 NANO = 1_000_000_000
+COST_BITS_MAX = 900  # of whole dollars: more is no cost, and no float either
 
 _encode_in_order = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -51,7 +52,7 @@ def salted_digest(salt: bytes, part: bytes, content: bytes) -> str:
 
 
 def nano_usd(usd: float | None) -> int | None:
-    """US dollars as an integer of billionths, since canonical JSON has no floats; None stays None."""
-    if usd is None or not isfinite(nano := usd * NANO):
+    """US dollars as an integer of billionths, since canonical JSON has no floats; None where no such number is."""
+    if usd is None or (isinstance(usd, int) and usd.bit_length() > COST_BITS_MAX) or not isfinite(nano := usd * NANO):
         return None
     return round(nano)

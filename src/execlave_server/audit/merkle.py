@@ -35,7 +35,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
     level = list(leaves)
     while len(level) > 1:
         pairs = iter(level)
-        above = [sha256(b"\x01%b%b" % pair).digest() for pair in zip(pairs, pairs, strict=False)]
+        above = [sha256(NODE_PREFIX + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
         if len(level) % 2:
             above.append(level[-1])
         level = above

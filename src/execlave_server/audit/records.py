@@ -13,7 +13,7 @@ from execlave_server.audit.canonical import RecordKind, ordered_json, salted_dig
 from execlave_server.audit.merkle import LEAF_PREFIX
 
 
-class TraceContent(Struct, frozen=True):
+class TraceContent(Struct, frozen=True, gc=False):
     """Digests of what a trace says.
 
     `item` is what the client sent, byte for byte (input, output and metadata stand in it); `log` is the middle of its
@@ -24,7 +24,7 @@ class TraceContent(Struct, frozen=True):
     log: str
 
 
-class TraceRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TraceRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The small facts of a trace. `agent`, `environment` and `span_type` are as sent, empty where absent."""
 
     agent: str

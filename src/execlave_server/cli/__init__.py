@@ -6,6 +6,7 @@ import click
 
 from execlave_server import __version__
 from execlave_server.cli.approvals import approval
+from execlave_server.cli.audit import audit, erase
 from execlave_server.cli.deliveries import deliveries
 from execlave_server.cli.destinations import destination
 from execlave_server.cli.doctor import doctor
@@ -31,7 +32,7 @@ def commands() -> None:
 
 for command in (
     *(init, migrate, org, key, user, approval, destination, deliveries, doctor, secrets, sweep, backup, restore),
-    *(serve, worker, sandbox, demo, server_process),
+    *(audit, erase, serve, worker, sandbox, demo, server_process),
 ):
     commands.add_command(command)
 

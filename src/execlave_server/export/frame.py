@@ -1,4 +1,4 @@
-"""What a destination puts around each log: service, tags and time before it, lateness and the link after it."""
+"""What a destination puts around each log: service, tags and time before it, evidence, lateness and the link after."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -15,6 +15,7 @@ from execlave_server.store.protocol import Row, Store, integer
 
 TIMESTAMP_BYTES = 32  # digits, commas and braces
 LINK_BYTES = 300  # a link's usual parts beside its base
+ANCHOR_BYTES = 120  # the names, a number and 64 hexadecimal digits
 LATE_AFTER_MS = (17 * 60 + 30) * 60_000  # Datadog drops what is older than 18 h after answering 202; leave half an hour
 _PLACE = itemgetter(0, 1)  # (which lease, which log of it)
 AHEAD_AT_MOST_MS = 2 * 60 * 60_000  # its date remapper takes times up to 2 h ahead
@@ -28,7 +29,7 @@ class Frame:
         self._organization_id = destination.organization_id
         self._link_base = f"{public_url.rstrip('/')}/traces/" if public_url else ""
         link_bytes = len(self._link_base) + LINK_BYTES if public_url else 0
-        self.bytes_per_log = len(self._head) + TIMESTAMP_BYTES + link_bytes
+        self.bytes_per_log = len(self._head) + TIMESTAMP_BYTES + ANCHOR_BYTES + link_bytes
 
     async def read(self, store: Store, leases: Sequence[Lease], now_ms: int) -> Cargo:
         """The logs of some leases that are not settled yet, whole, in order."""
@@ -40,8 +41,8 @@ class Frame:
         late: set[int] = set()
         for place, of_batch in groupby(rows, itemgetter(0)):
             lease = leases[integer(place)]
-            more = _origin_members(lease)
             unsettled = [row for row in of_batch if not lease.settled >> integer(row[1]) & 1]
+            more = (_anchor(unsettled[0]) if unsettled else b"") + _origin_members(lease)
             batches.append(Progress(lease, len(logs), _positions(unsettled)))
             for row in unsettled:
                 log, restamped = self._frame(row, more, now_ms)
@@ -60,8 +61,8 @@ class Frame:
         return frame_log(self._head, now_ms, log, more + late), True  # type: ignore[arg-type]
 
     def _link(self, row: Row) -> bytes:
-        query = urlencode({"org": self._organization_id, "span": str(row[5])})
-        link = f"{self._link_base}{quote(str(row[4]), safe='')}?{query}"
+        query = urlencode({"org": self._organization_id, "span": str(row[7])})
+        link = f"{self._link_base}{quote(str(row[6]), safe='')}?{query}"
         return b',"trace_url":' + msgspec.json.encode(link)
 
 
@@ -70,6 +71,14 @@ def _positions(rows: Sequence[Row]) -> Sequence[int]:
     positions = [integer(row[1]) for row in rows]
     whole = range(positions[0], positions[0] + len(positions)) if positions else range(0)
     return whole if positions and positions[-1] == whole.stop - 1 else positions
+
+
+def _anchor(row: Row) -> bytes:
+    """The entry of the audit chain that holds the batch's root; nothing for a batch from before there was a chain."""
+    seq, entry_hash = row[4:6]
+    if seq is None or not isinstance(entry_hash, bytes):
+        return b""
+    return b',"audit_seq":%d,"audit_hash":"%b"' % (integer(seq), entry_hash.hex().encode())
 
 
 def _origin_members(lease: Lease) -> bytes:

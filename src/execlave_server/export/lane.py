@@ -10,6 +10,7 @@ from itertools import chain
 import structlog
 
 from execlave_server.actions.requeue_parked import requeue_log
+from execlave_server.audit.changes import destination_switched
 from execlave_server.clock import Clock
 from execlave_server.datadog.answers import Answer, Failure, classify
 from execlave_server.datadog.connection import REQUEST_TIMEOUT_S, DatadogConnector
@@ -25,7 +26,7 @@ from execlave_server.export.payloads import compress_payload, group_leases, is_f
 from execlave_server.export.retries import WAIT_US_MAX, backoff_us, told_wait_us
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, Parameters, Store, Value, Write, integer
+from execlave_server.store.protocol import Call, ChangeEvent, Parameters, Store, Value, Write, integer
 
 LINGER_US = 1_000_000  # a payload that is not full waits at most this long for more
 IN_FLIGHT_MAX = 4  # requests under way at once; hides the round trip without flooding the intake
@@ -41,6 +42,7 @@ REFUSED_IN_A_ROW_MAX = 20  # single logs: past this it is not the logs, it is so
 CLOCK_STEP_US = 1_000_000  # a wall clock that gains or loses so much in one tick was set
 FINISH_TRIES = 5
 ANSWER_CHARS_KEPT = 500
+_SWITCHES = {"hold_destination": DestinationState.HELD, "resume_destination": DestinationState.ENABLED}
 
 log = structlog.get_logger()
 
@@ -186,12 +188,20 @@ class Lane:
             return
         wall_ahead_us = self._clock.now_us() - self._clock.elapsed_us()
         try:
-            written = await self._store.commit(Write(calls=[*results, *leases]))
+            written = await self._store.commit(Write(calls=[*results, *leases], events=self._events_of(results)))
         except BaseException:
             self._ledger.put_back(results)
             raise
         for call, rows in zip(leases, written.rows[len(results) :], strict=True):
             self._leased += leases_from(rows, integer(call.parameters["lease_until_us"]) - wall_ahead_us)
+
+    def _events_of(self, calls: Sequence[Call]) -> list[ChangeEvent]:
+        """What of these results the audit chain is told: that the destination is held, or no more."""
+        return [
+            ChangeEvent(self.destination.organization, place, destination_switched(self._clock.now_us(), state))
+            for place, call in enumerate(calls)
+            if (state := _SWITCHES.get(call.statement))
+        ]
 
     def _drop_expired(self) -> None:
         """Give up leases that end before an answer could come; the batches are due again then."""

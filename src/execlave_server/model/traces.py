@@ -134,7 +134,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-class NewTrace(Struct, frozen=True):
+class NewTrace(Struct, frozen=True, gc=False):
     """A trace ready to commit.
 
     `log` is the middle of its Datadog log; `item` what the client sent, packed; `leaf` the hash of its record under

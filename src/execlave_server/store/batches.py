@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
-from execlave_server.audit.chain import Event
-from execlave_server.audit.events import BatchRoot, Kind
+from execlave_server.audit.chain import Entry, Event
+from execlave_server.audit.changes import SERVER
+from execlave_server.audit.events import BatchRoot, DecisionRecorded, Kind
 from execlave_server.audit.merkle import root
 from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
 from execlave_server.store.protocol import NewDecision, Parameters, Row, Traces
@@ -14,7 +16,6 @@ TraceKey: TypeAlias = tuple[int, int]
 Label: TypeAlias = tuple[int, str, str]
 """(organization, kind, text): a text that repeats in traces, stored there as its number."""
 
-SERVER = "server"  # who records batches
 RECENT_TRACES_MIN = 262_144  # how many of the newest traces a retry is recognised among
 LABELS_REMEMBERED = 100_000  # their texts come from clients
 
@@ -81,7 +82,7 @@ class Acceptance:
                 first_id += len(batch)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlannedBatch:
     """The traces and decisions of one organization that become a batch.
 
@@ -93,14 +94,15 @@ class PlannedBatch:
     first_id: int
     decisions: Sequence[NewDecision] = ()
 
-    @property
+    @cached_property
     def leaves(self) -> list[bytes]:
         """The leaves of its tree: traces in order, then decisions."""
-        return [*(trace.leaf for trace in self.traces), *(decision.leaf for decision in self.decisions)]
+        return [trace.leaf for trace in self.traces] + [decision.leaf for decision in self.decisions]
 
-    def row(self, now_us: int) -> Parameters:
-        """What `insert_batch` takes."""
+    def row(self, entry: Entry, batch: int, now_us: int) -> Parameters:
+        """What `insert_batch` takes; `entry` is the one with the root."""
         return {
+            "id": batch,
             "organization": self.organization,
             "first_trace": self.first_id,
             "last_trace": self.first_id + len(self.traces) - 1,
@@ -108,6 +110,8 @@ class PlannedBatch:
             "decision_count": len(self.decisions),
             "log_bytes": sum(len(trace.log) for trace in self.traces),
             "leaves": b"".join(self.leaves),
+            "audit_seq": entry.seq,
+            "audit_hash": entry.hash,
             "now_us": now_us,
         }
 
@@ -116,14 +120,29 @@ class PlannedBatch:
         for position, decision in enumerate(self.decisions):
             yield {**decision.row, "batch": batch, "position": position}
 
+    def decision_events(self, now_us: int) -> Iterator[Event]:
+        """The entries of the chain for decisions that are not plain allows."""
+        for decision in self.decisions:
+            if decision.is_plain_allow:
+                continue
+            row = decision.row
+            agent = row["agent"]
+            details = DecisionRecorded(
+                agent=None if agent is None else str(agent),
+                decision=str(row["id"]),
+                leaf=decision.leaf.hex(),
+                outcome=str(row["outcome"]),
+            )
+            actor = "key:" + str(row["api_key"])
+            yield Event(Kind.DECISION_RECORDED, now_us, actor, f"decision:{details.decision}", details)
+
     def root_event(self, batch: int, now_us: int) -> Event:
         """The entry of the chain that this batch becomes."""
-        leaves = self.leaves
         details = BatchRoot(
             batch=batch,
             decisions=len(self.decisions),
-            leaves=len(leaves),
-            root=root(leaves).hex(),
+            leaves=len(self.leaves),
+            root=root(self.leaves).hex(),
             traces=len(self.traces),
         )
         return Event(Kind.BATCH_ROOT, now_us, SERVER, f"batch:{batch}", details)

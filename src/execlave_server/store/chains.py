@@ -1,10 +1,10 @@
 """The audit chains that one transaction appends to. Pure: heads in, entries and new heads out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from execlave_server.audit.chain import Entry, Event, Head, next_entry
 from execlave_server.audit.merkle import HASH_BYTES
-from execlave_server.store.protocol import Parameters, Row, integer
+from execlave_server.store.protocol import NewEvent, Parameters, Row, Write, integer
 
 
 class Chains:
@@ -42,9 +42,18 @@ class Chains:
 
 
 def head_from(row: Row) -> Head:
-    """The head that `audit_head` returned."""
+    """The head that `audit_head` or `lock_audit_head` returned."""
     organization, seq, hash_, frontier = row
     assert isinstance(hash_, bytes)
     assert isinstance(frontier, bytes)
     nodes = tuple(frontier[start : start + HASH_BYTES] for start in range(0, len(frontier), HASH_BYTES))
     return Head(str(organization), integer(seq), hash_, nodes)
+
+
+def events_of(write: Write, rows: Sequence[Sequence[Row]]) -> Iterator[NewEvent]:
+    """What a write adds to the chains, now that its calls have returned these rows."""
+    for new in write.events:
+        if isinstance(new, NewEvent):
+            yield new
+        elif returned := rows[new.call]:
+            yield NewEvent(new.organization, new.make(returned[0]))

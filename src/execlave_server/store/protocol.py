@@ -62,6 +62,11 @@ class NewDecision:
     row: Parameters
     leaf: bytes
 
+    @property
+    def is_plain_allow(self) -> bool:
+        """True where nothing had a say: the batch's root is then all that the chain has of it."""
+        return self.row["outcome"] == "allowed" and self.row["policies"] == "[]"
+
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
@@ -69,6 +74,15 @@ class NewEvent:
 
     organization: int
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEvent:
+    """An event of what one call of the same write changes: no row returned, no change, no event."""
+
+    organization: int
+    call: int  # its place among the calls
+    make: Callable[[Row], Event]  # from the first row it returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,7 @@ class Write:
     traces: Traces | None = None
     settle: Callable[[Sequence[TraceOutcome]], Sequence[Call]] | None = None
     decision: NewDecision | None = None
-    events: Sequence[NewEvent] = ()
+    events: Sequence[NewEvent | ChangeEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)

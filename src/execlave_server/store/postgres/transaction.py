@@ -1,11 +1,11 @@
 """What happens inside one PostgreSQL transaction: locks, checks, calls, and traces made into batches."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from execlave_server.model.traces import TraceOutcome
 from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
-from execlave_server.store.chains import Chains, head_from
+from execlave_server.store.chains import Chains, events_of, head_from
 from execlave_server.store.postgres.connection import Connection, refuse_nul
 from execlave_server.store.protocol import Call, Check, NewEvent, Row, Traces, Write, integer
 from execlave_server.store.statements import Statement
@@ -104,11 +104,11 @@ class Transaction:
             number = write.traces.organization
             self._settling += [(number, call) for call in write.settle(outcomes)]
 
-    def record(self, write: Write) -> None:
-        """Take in what a write adds to the audit chain."""
+    def record(self, write: Write, rows: Sequence[Sequence[Row]]) -> None:
+        """Take in what a write adds to the audit chain; `rows` are what its calls returned."""
         if write.decision:
             self._acceptance.record(write.decision)
-        self._events += write.events
+        self._events += events_of(write, rows)
 
     async def store_accepted(self) -> None:
         """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains.
@@ -124,10 +124,7 @@ class Transaction:
         if not organizations:
             return
         chains = await self._lock_chains(organizations)
-        written = [(number, batch) async for number, batch in self._store_batches()]
-        for number, batch in written:
-            entry = chains.append(batch.organization, batch.root_event(number, self._now_us))
-            await self._rows("anchor_batch", {"batch": number, "seq": entry.seq, "hash": entry.hash})
+        await self._store_batches(chains)
         for new in self._events:
             chains.append(new.organization, new.event)
         for entry_row in chains.entries:
@@ -135,20 +132,23 @@ class Transaction:
         for head in chains.heads():
             await self._rows("move_audit_head", head)
 
-    async def _store_batches(self) -> AsyncIterator[tuple[int, PlannedBatch]]:
+    async def _store_batches(self, chains: Chains) -> None:
         count = self._acceptance.count
         first_id = integer((await self._rows("take_trace_ids", {"count": count}))[0][0]) if count else 1
         planned = list(self._acceptance.batches(first_id))
         await self._find_labels(set().union(*(batch.labels() for batch in planned)))
         rows: list[tuple[Any, ...]] = []
         for batch in planned:
-            number = integer((await self._rows("insert_batch", batch.row(self._now_us)))[0][0])
+            number = integer((await self._rows("next_batch", {}))[0][0])
+            entry = chains.append(batch.organization, batch.root_event(number, self._now_us))
+            await self._rows("insert_batch", batch.row(entry, number, self._now_us))
             if batch.traces:
                 await self._rows("insert_outbox", batch.outbox_rows(number, self._now_us))
             for row in batch.decision_rows(number):
                 await self._rows("insert_decision", row)
             rows += self._trace_rows(number, batch)
-            yield number, batch
+            for event in batch.decision_events(self._now_us):
+                chains.append(batch.organization, event)
         rows.sort(key=_trace_key_of)
         if rows:
             await self._connection.copy_records_to_table("traces", records=rows, columns=_COLUMNS)
@@ -159,7 +159,9 @@ class Transaction:
             await self._rows("hold_meters", {"organizations": sorted(organizations)})
 
     async def _lock_chains(self, organizations: set[int]) -> Chains:
-        rows = [(number, await self._rows("audit_head", {"organization": number})) for number in sorted(organizations)]
+        rows = [
+            (number, await self._rows("lock_audit_head", {"organization": number})) for number in sorted(organizations)
+        ]
         return Chains((number, head_from(found[0])) for number, found in rows)
 
     def _trace_rows(self, batch: int, planned: PlannedBatch) -> Iterable[tuple[Any, ...]]:

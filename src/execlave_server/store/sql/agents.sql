@@ -14,6 +14,7 @@ on conflict (organization, agent_id, environment) do update set
 where (agents.name, agents.type, agents.platform, agents.autonomy_level, agents.profile)
   is distinct from (excluded.name, excluded.type, excluded.platform,
     coalesce(excluded.autonomy_level, agents.autonomy_level), excluded.profile)
+returning id, environment, status, autonomy_level
 
 -- name: agents_named
 select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,

@@ -3,6 +3,11 @@ select o.id, h.seq, h.hash, h.frontier
 from audit_heads h join organizations o on o.number = h.organization
 where h.organization = :organization
 
+-- name: lock_audit_head
+select o.id, h.seq, h.hash, h.frontier
+from audit_heads h join organizations o on o.number = h.organization
+where h.organization = :organization
+
 -- name: move_audit_head
 update audit_heads set seq = :seq, hash = :hash, frontier = :frontier where organization = :organization
 
@@ -10,12 +15,26 @@ update audit_heads set seq = :seq, hash = :hash, frontier = :frontier where orga
 insert into audit_entries (organization, seq, kind, at_us, actor, subject, details, previous, history, hash)
 values (:organization, :seq, :kind, :at_us, :actor, :subject, :details, :previous, :history, :hash)
 
--- name: anchor_batch
-update batches set audit_seq = :seq, audit_hash = :hash where id = :batch
-
 -- name: audit_entries
 select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
 from audit_entries e join organizations o on o.number = e.organization
 where e.organization = :organization and e.seq > :after
 order by e.seq
 limit :limit
+
+-- name: open_sweep
+insert into audit_sweeping (organization, first_batch, last_batch) values (:organization, :first_batch, :last_batch)
+
+-- name: close_sweep
+delete from audit_sweeping where organization = :organization
+
+-- name: recorded_roots
+select b.id, e.details
+from batches b left join audit_entries e on e.organization = b.organization and e.seq = b.audit_seq
+where b.organization = :organization and b.id >= :first_batch and b.id <= :last_batch
+order by b.id
+
+-- name: sweep_decisions_of_batches
+delete from decisions
+where organization = :organization and batch >= :first_batch and batch <= :last_batch
+returning id

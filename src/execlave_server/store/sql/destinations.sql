@@ -52,6 +52,7 @@ where number = :destination and enabled_at_us = :enabled_at_us
 -- name: hold_destination
 update destinations set state = 'held', state_reason = :reason, updated_at_us = :now_us
 where number = :destination and state = 'enabled' and updated_at_us = :seen_at_us
+returning id
 
 -- name: find_destination_named
 select id from destinations where organization = :organization and name = :name
@@ -59,3 +60,4 @@ select id from destinations where organization = :organization and name = :name
 -- name: resume_destination
 update destinations set state = 'enabled', state_reason = null, tested_at_us = :now_us, updated_at_us = :now_us
 where number = :destination and state = 'held'
+returning id

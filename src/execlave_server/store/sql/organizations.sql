@@ -27,7 +27,7 @@ order by k.created_at_us, k.id
 -- name: revoke_api_key
 update api_keys set revoked_at_us = :now_us
 where organization = :organization and id = :id and revoked_at_us is null
-returning id
+returning id, environment, role
 
 -- name: key_standing
 select revoked_at_us from api_keys where id = :api_key

@@ -1,13 +1,13 @@
 -- name: insert_batch
-insert into batches (organization, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves,
-  received_at_us, collectors)
-values (:organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves, :now_us,
+insert into batches (id, organization, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves,
+  audit_seq, audit_hash, received_at_us, collectors)
+values (:id, :organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves,
+  :audit_seq, :audit_hash, :now_us,
   coalesce((
     select ',' || string_agg(cast(number as text), ',') || ','
     from destinations
     where organization = :organization and state in ('enabled', 'held') and cast(:trace_count as bigint) > 0
   ), ''))
-returning id
 
 -- name: insert_outbox
 insert into outbox (destination, batch, log_count, committed_at_us, due_at_us)

@@ -8,7 +8,7 @@ import apsw
 
 from execlave_server.model.traces import NewTrace, TraceOutcome
 from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
-from execlave_server.store.chains import Chains, head_from
+from execlave_server.store.chains import Chains, events_of, head_from
 from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, Row, Traces, Value, Write, integer
 from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS, RecentKeys
 from execlave_server.store.statements import Statement
@@ -63,11 +63,11 @@ class Transaction:
         """Take traces into the organization's next batch, but for those that are stored already."""
         return self._acceptance.accept(traces)
 
-    def record(self, write: Write) -> None:
-        """Take in what a write adds to the audit chain."""
+    def record(self, write: Write, rows: Sequence[Sequence[Row]]) -> None:
+        """Take in what a write adds to the audit chain; `rows` are what its calls returned."""
         if write.decision:
             self._acceptance.record(write.decision)
-        self._events += write.events
+        self._events += events_of(write, rows)
 
     def _stored(self, key: TraceKey) -> Row | None:
         wanted: Parameters = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]}
@@ -79,7 +79,7 @@ class Transaction:
         organizations = self._acceptance.organizations | {new.organization for new in self._events}
         if not organizations:
             return
-        heads = {number: self._rows("audit_head", {"organization": number})[0] for number in sorted(organizations)}
+        heads = {number: self._rows("lock_audit_head", {"organization": number})[0] for number in sorted(organizations)}
         chains = Chains((number, head_from(row)) for number, row in heads.items())
         newest = integer(self._rows("newest_trace", {})[0][0] or 0)
         for planned in self._acceptance.batches(newest + 1):
@@ -92,15 +92,17 @@ class Transaction:
             self._rows("move_audit_head", head)
 
     def _store_batch(self, planned: PlannedBatch, chains: Chains) -> None:
-        batch = integer(self._rows("insert_batch", planned.row(self._now_us))[0][0])
+        batch = integer(self._rows("next_batch", {})[0][0])
+        entry = chains.append(planned.organization, planned.root_event(batch, self._now_us))
+        self._rows("insert_batch", planned.row(entry, batch, self._now_us))
         rows = self._trace_rows(planned.organization, batch, planned.traces, planned.first_id)
         self._insert_rows("insert_traces", rows)
         for row in planned.decision_rows(batch):
             self._rows("insert_decision", row)
         if planned.traces:
             self._rows("insert_outbox", planned.outbox_rows(batch, self._now_us))
-        entry = chains.append(planned.organization, planned.root_event(batch, self._now_us))
-        self._rows("anchor_batch", {"batch": batch, "seq": entry.seq, "hash": entry.hash})
+        for event in planned.decision_events(self._now_us):
+            chains.append(planned.organization, event)
 
     def _trace_rows(
         self, organization: int, batch: int, traces: Iterable[NewTrace], first_id: int

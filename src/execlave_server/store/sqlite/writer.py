@@ -164,5 +164,5 @@ def _apply(transaction: Transaction, write: Write) -> Result:
     outcomes = transaction.accept(write.traces) if write.traces else []
     for call in write.settle(outcomes) if write.settle else ():
         transaction.call(call)
-    transaction.record(write)
+    transaction.record(write, rows)
     return Written(rows, outcomes)

@@ -54,6 +54,9 @@ from unnest(cast(:organizations as bigint[]), cast(:kinds as text[]), cast(:text
 order by organization, kind, value
 on conflict (organization, kind, value) do nothing
 
+-- name: next_batch
+select nextval('batches_id_seq')
+
 -- name: newest_trace
 select max(last_trace) from (
   (select last_trace from batches where trace_count > 0 order by id desc limit 1)
@@ -62,7 +65,7 @@ select max(last_trace) from (
 ) as ever
 
 -- name: batch_logs
-select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log
+select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log, b.audit_seq, b.audit_hash
 from jsonb_array_elements_text(cast(:batches as jsonb)) with ordinality as wanted (batch, place)
 join batches b on b.id = cast(wanted.batch as bigint)
 cross join lateral (
@@ -72,7 +75,7 @@ cross join lateral (
 ) as t
 
 -- name: batch_logs_with_ids
-select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log, t.trace_id, t.span_id
+select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log, b.audit_seq, b.audit_hash, t.trace_id, t.span_id
 from jsonb_array_elements_text(cast(:batches as jsonb)) with ordinality as wanted (batch, place)
 join batches b on b.id = cast(wanted.batch as bigint)
 cross join lateral (

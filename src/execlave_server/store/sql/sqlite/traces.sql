@@ -1,3 +1,6 @@
+-- name: next_batch
+select coalesce(max(seq), 0) + 1 from sqlite_sequence where name = 'batches'
+
 -- name: newest_trace
 select max(id) from (select max(id) as id from traces union all select max(last_trace) from sweeps) as ever
 
@@ -30,13 +33,13 @@ where bucket in (
 limit 1
 
 -- name: batch_logs
-select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log
+select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log, b.audit_seq, b.audit_hash
 from json_each(:batches) j
 cross join batches b on b.id = j.value
 cross join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id
 
 -- name: batch_logs_with_ids
-select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log, t.trace_id, t.span_id
+select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log, b.audit_seq, b.audit_hash, t.trace_id, t.span_id
 from json_each(:batches) j
 cross join batches b on b.id = j.value
 cross join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id
