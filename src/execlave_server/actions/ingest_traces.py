@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import refuse_revoked
+from execlave_server.actions.judge_traces import Judging, read_judging
 from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.services import Services
 from execlave_server.audit.canonical import nano_usd
@@ -21,11 +24,10 @@ from execlave_server.model.traces import ID_CHARS_MAX, NewTrace, TraceItem, Trac
 from execlave_server.store.protocol import StaleError, Traces, Write
 
 COMMIT_AGAIN_MAX = 5
-OFF_LOOP_BYTES = 256_000  # preparing more than this would delay the answers of other requests
 
 
 class SentItem(Struct, frozen=True):
-    """One item of a request: its bytes as sent, and what they say."""
+    """One item of a request: its bytes as sent, or with its output masked, and what they say."""
 
     raw: bytes
     item: TraceItem
@@ -66,12 +68,15 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         refuse_revoked(await services.keys.identify(presented))
         return IngestResult(0, 0, [])
     services.disk.require_room()
+    cost_of = partial(_cost, services.costs)
     for attempt in range(COMMIT_AGAIN_MAX):
         key = await services.keys.identify(presented, fresh=attempt > 0)
         refuse_revoked(key)
         named = await services.agents.named(key, {sent.item.agent_id or "" for sent in items}, fresh=attempt > 0)
-        traces = await _prepare(services, key, items, named)
-        write = Write(checks=standing_checks(key, named), traces=Traces(key.organization, traces))
+        judging = await read_judging(services, key, [sent.item for sent in items], cost_of, fresh=attempt > 0)
+        traces = await _prepare(services, key, items, named, judging)
+        checks = [*standing_checks(key, named), judging.check]
+        write = Write(checks=checks, traces=Traces(key.organization, traces))
         try:
             written = await services.store.commit(write)
         except StaleError:
@@ -81,15 +86,21 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
 
 
 async def _prepare(
-    services: Services, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]]
+    services: Services, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]], judging: Judging
 ) -> list[NewTrace]:
-    if sum(len(sent.raw) for sent in items) > OFF_LOOP_BYTES:
-        return await asyncio.to_thread(_new_traces, services.costs, services.clock, key, items, named)
-    return _new_traces(services.costs, services.clock, key, items, named)
+    if sum(len(sent.raw) for sent in items) > judging.off_loop_bytes:
+        return await asyncio.to_thread(_new_traces, services.costs, services.clock, key, items, named, judging=judging)
+    return _new_traces(services.costs, services.clock, key, items, named, judging=judging)
 
 
 def _new_traces(
-    costs: CostEstimator, clock: Clock, key: ApiKey, items: Sequence[SentItem], named: dict[str, list[Agent]]
+    costs: CostEstimator,
+    clock: Clock,
+    key: ApiKey,
+    items: Sequence[SentItem],
+    named: dict[str, list[Agent]],
+    *,
+    judging: Judging,
 ) -> list[NewTrace]:
     agents: dict[tuple[str, str | None], Agent | None] = {}
     traces, now_us = [], clock.now_us()
@@ -97,7 +108,10 @@ def _new_traces(
         meant = (sent.item.agent_id or "", sent.item.environment)
         if meant not in agents:
             agents[meant] = resolve_agent(named[meant[0]], *meant)
-        traces.append(new_trace(costs, key, sent, agents[meant], now_us=now_us, salt=salt))
+        agent = agents[meant]
+        raw, governed = judging.judge(sent.raw, sent.item, agent)
+        kept = sent if raw is sent.raw else replace(sent, raw=raw)
+        traces.append(new_trace(costs, key, kept, agent, now_us=now_us, salt=salt, governed=governed))
     return traces
 
 
