@@ -1,9 +1,13 @@
 import msgspec
 
+from execlave_server.actions.apply_tier import tier_change
 from execlave_server.actions.services import Services
+from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, AgentProfile, AutonomyLevel
 from execlave_server.model.organizations import ApiKey
-from execlave_server.store.protocol import Call, Parameters, Write
+from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Write
+
+REGISTER_AGAIN_MAX = 8  # each time means that policies or the agent's level changed between reading and committing
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -19,21 +23,62 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 async def register_agent(services: Services, key: ApiKey, registration: Registration) -> Agent:
-    """Register or update an agent; registering the same again changes nothing, and never its status."""
+    """Register or update an agent; registering the same again changes nothing, and never its status.
+
+    A new autonomy level brings its policies in the same commit. Raises UnavailableError where others change this
+    organization's policies faster than that can be committed.
+    """
+    for _attempt in range(REGISTER_AGAIN_MAX):
+        known = await _find(services, key, registration)
+        try:
+            await services.store.commit(await _write(services, key, registration, known))
+        except StaleError:
+            continue
+        agent = await _find(services, key, registration)
+        assert agent is not None
+        return agent
+    raise UnavailableError("The policies change faster than an agent can be registered. Try again.")
+
+
+async def _write(services: Services, key: ApiKey, registration: Registration, known: Agent | None) -> Write:
+    agent, level = known.id if known else services.clock.uuid(), registration.autonomy_level
     row: Parameters = {
-        "id": services.clock.uuid(),
+        "id": agent,
         "organization": key.organization,
         "agent_id": registration.agent_id,
         "environment": registration.environment,
         "name": registration.name,
         "type": registration.type,
         "platform": registration.platform,
-        "autonomy_level": registration.autonomy_level,
+        "autonomy_level": level,
         "profile": msgspec.json.encode(registration.profile).decode(),
         "now_us": services.clock.now_us(),
     }
-    await services.store.commit(Write(calls=[Call("upsert_agent", row)]))
-    agents = await services.store.find(
-        Agent, "agents_named", {"organization": key.organization, "reference": registration.agent_id}
+    registered = Call("upsert_agent", row)
+    if level is None or (known and known.autonomy_level is level):
+        return Write(calls=[registered])
+    place: Parameters = {
+        "organization": key.organization,
+        "agent_id": registration.agent_id,
+        "environment": registration.environment,
+    }
+    standing = (known.id, known.autonomy_level) if known else None
+    policies = await services.policies.of(key.organization, fresh=True)
+    bundle = await tier_change(
+        services, key.organization, f"key:{key.id}", level, agent=agent, agent_name=registration.agent_id
     )
-    return next(agent for agent in agents if agent.environment == registration.environment)
+    checks = [Check("agent_tier_standing", place, standing), policies.check]
+    return Write(checks=checks, calls=[registered, *bundle.calls], events=bundle.events)
+
+
+async def _find(services: Services, key: ApiKey, registration: Registration) -> Agent | None:
+    named: Parameters = {"organization": key.organization, "reference": registration.agent_id}
+    agents = await services.store.find(Agent, "agents_named", named)
+    return next(
+        (
+            agent
+            for agent in agents
+            if (agent.agent_id, agent.environment) == (registration.agent_id, registration.environment)
+        ),
+        None,
+    )
