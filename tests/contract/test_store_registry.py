@@ -8,6 +8,7 @@ import pytest
 
 from execlave_server.actions.doctor.ledger import LedgerRow
 from execlave_server.actions.doctor.queue import QueueFacts
+from execlave_server.actions.judge_traces import Claimed
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
 from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
@@ -26,6 +27,7 @@ FOUND_AS = [
     (Agent, "search_agents"),
     (ApiKey, "find_api_key"),
     (ApiKey, "list_api_keys"),
+    (Claimed, "warned_decisions"),
     (DeliveryCounts, "delivery_counts"),
     (DeliveryStanding, "delivery_standing"),
     (Destination, "all_destinations"),
