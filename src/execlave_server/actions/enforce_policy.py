@@ -9,6 +9,7 @@ import structlog
 
 from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
 from execlave_server.actions.ingest_traces import SentItem, new_trace
+from execlave_server.actions.judge_traces import governed_of
 from execlave_server.actions.meter import nano
 from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.read_policies import Policies
@@ -284,16 +285,7 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
 
 def governed_by(decision: Decision) -> Governed:
     """What a decision says of the trace it belongs to."""
-    violations = decision.violations
-    return Governed(
-        status=decision.status,
-        decision_id=decision.id,
-        enforcement_mode=str(violations[0].enforcement_mode) if violations else None,
-        severity=violations[0].severity if violations else None,
-        policy_ids=tuple(dict.fromkeys(violation.policy_id for violation in violations)),
-        policy_types=tuple(dict.fromkeys(str(violation.policy_type) for violation in violations)),
-        rule_ids=tuple(dict.fromkeys(violation.rule_id for violation in violations)),
-    )
+    return governed_of(decision.violations, status=decision.status, decision_id=decision.id)
 
 
 def _offending_tool(basis: _Basis, judged: _Judged) -> str:

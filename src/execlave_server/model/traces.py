@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from execlave_server.model.json_bytes import canonical_json
 
@@ -48,6 +48,9 @@ class SpanFacts(Struct, rename="camel"):
     parent_span_id: Any = None
     span_kind: Any = None
     span_name: Any = None
+    tool_name: Any = None
+    trace_id: Any = None
+    enforcement: Raw = Raw(b"")
 
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=ID_CHARS_MAX)]
@@ -107,6 +110,12 @@ class TraceItem(Struct, rename="camel"):
     def given_span_name(self) -> str | None:
         """`metadata.spanName`, or else `spanName` as the OTLP adapter writes it."""
         return (_text(self.metadata.span_name) if self.metadata else None) or self.span_name
+
+    @property
+    def used_tool(self) -> str | None:
+        """`metadata.toolName`, or the name of a span that is a tool's."""
+        named = _text(self.metadata.tool_name) if self.metadata else None
+        return named or (self.given_span_name if self.given_span_type == "tool" else None)
 
     @property
     def summed_tokens(self) -> int | None:
