@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import structlog
 
+from execlave_server.actions.ask_validator import Answers
 from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
 from execlave_server.actions.ingest_traces import SentItem, new_trace
 from execlave_server.actions.read_agents import standing_checks
@@ -86,9 +87,10 @@ async def enforce_policy(services: Services, presented: str, asked: Asked) -> De
 
 
 async def _decide_and_commit(services: Services, presented: str, asked: Asked, started_us: int) -> Decision:
+    answered: Answers = {}  # a decision that is made again rests on what validators said the first time
     for attempt in range(DECIDE_AGAIN_MAX):
         basis = await _read_basis(services, presented, asked.action, fresh=attempt > 0)
-        judged = await _judge(services, basis, asked)
+        judged = await _judge(services, basis, asked, answered)
         try:
             await services.store.commit(_write(services, basis, asked, judged, started_us))
         except StaleError:
@@ -119,12 +121,12 @@ async def _read_basis(services: Services, presented: str, action: Action, *, fre
     return _Basis(key, agent, policies, [*standing_checks(key, named), policies.check])
 
 
-async def _judge(services: Services, basis: _Basis, asked: Asked) -> _Judged:
+async def _judge(services: Services, basis: _Basis, asked: Asked, answered: Answers) -> _Judged:
     standing = tuple(found for found in (check_key(basis.key), check_agent(basis.agent)) if found)
     if standing:
         return _blocked(services, asked, standing)
     action, compiled = _known(asked.action, basis.key, basis.agent), basis.policies.compiled
-    gathered = await gather_facts(services, basis.key.organization, compiled, action)
+    gathered = await gather_facts(services, basis.key.organization, compiled, action, answered)
     verdict = await _decide(compiled, action, gathered.facts)
     decision = Decision(
         id=_new_decision_id(services),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from execlave_server.actions.ask_validator import Answers
 from execlave_server.actions.meter import (
     NO_CAP,
     Meter,
@@ -42,17 +43,24 @@ class Gathered:
     counts: dict[Counter, Meter]
 
 
-async def gather_facts(services: Services, organization: int, compiled: CompiledPolicies, action: Action) -> Gathered:
-    """Fetch what the policies judging this action ask for."""
+async def gather_facts(
+    services: Services, organization: int, compiled: CompiledPolicies, action: Action, answered: Answers
+) -> Gathered:
+    """Fetch what the policies judging this action ask for.
+
+    `answered` is what validators said of it already; what the others say is added, so that nobody is asked twice.
+    """
     now_us, needed = services.clock.now_us(), needed_facts(compiled, action)
     agent = action.agent_uuid or action.agent_id
     spends = {spend: spend_meter(spend, agent, now_us) for spend in needed.spends}
     counts = {counter: count_meter(counter, agent, now_us) for counter in needed.counters}
+    answered |= await services.validators.ask([call for call in needed.validators if call not in answered], action)
     read = await read_meters(services.store, organization, [*spends.values(), *counts.values()])
     facts = Facts(
         now_us=now_us,
         spent_usd={spend.key: read[meter.name] / NANO for spend, meter in spends.items()},
         counts={counter.policy_id: read[meter.name] for counter, meter in counts.items()},
+        validator_answers={call.policy_id: said for call in needed.validators if (said := answered[call]) is not None},
     )
     return Gathered(facts, needed, spends, counts)
 

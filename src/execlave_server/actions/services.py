@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field
 
+from execlave_server.actions.ask_validator import Validators
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.read_agents import AgentRegistry
@@ -26,5 +27,6 @@ class Services:
     policies: PolicyBook
     costs: CostEstimator
     datadog: DatadogConnector
+    validators: Validators
     disk: DiskWatch
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
