@@ -15,7 +15,17 @@ COMMANDS = [
     *("key revoke", "destination add datadog", "destination list", "destination test", "destination enable"),
     *("destination disable", "deliveries status", "deliveries parked", "deliveries requeue", "deliveries of"),
     *("deliveries backfill", "deliveries replay", "destination rotate", "secrets rotate"),
-    *("destination heartbeat", "doctor", "sweep", "backup", "restore"),
+    *(
+        "destination heartbeat",
+        "doctor",
+        "sweep",
+        "backup",
+        "restore",
+        "policy lint",
+        "policy sync",
+        "policy list",
+        "policy test",
+    ),
 ]
 
 

@@ -18,18 +18,20 @@ from execlave_server.api.times import iso
 async def get_policies(exchange: Exchange) -> Response:
     """Every policy, by name."""
     policies = await list_policies(exchange.services.store, exchange.caller.organization)
-    return page([_view(policy) for policy in policies], len(policies))
+    return page([policy_view(policy) for policy in policies], len(policies))
 
 
 async def post_policy(exchange: Exchange) -> Response:
     """A new policy."""
     made = await create_policy(exchange.services, exchange.caller.organization, _actor(exchange), exchange.body)
-    return data({**_view(made), **_new_secret(exchange, None, made)}, 201)
+    return data({**policy_view(made), **_new_secret(exchange, None, made)}, 201)
 
 
 async def get_one_policy(exchange: Exchange) -> Response:
     """One policy."""
-    return data(_view(await get_policy(exchange.services.store, exchange.caller.organization, exchange.path("id"))))
+    return data(
+        policy_view(await get_policy(exchange.services.store, exchange.caller.organization, exchange.path("id")))
+    )
 
 
 async def put_policy(exchange: Exchange) -> Response:
@@ -80,7 +82,7 @@ async def _changed(
     services, organization, policy_id = exchange.services, exchange.caller.organization, exchange.path("id")
     before = await get_policy(services.store, organization, policy_id)
     changed = await change(services, organization, _actor(exchange), policy_id, exchange.body)
-    return data({**_view(changed), **_new_secret(exchange, before, changed)})
+    return data({**policy_view(changed), **_new_secret(exchange, before, changed)})
 
 
 def _new_secret(exchange: Exchange, before: StoredPolicy | None, policy: StoredPolicy) -> dict[str, str]:
@@ -109,7 +111,8 @@ def shadow_view(shadow: Shadow) -> dict[str, Any]:
     }
 
 
-def _view(policy: StoredPolicy) -> dict[str, Any]:
+def policy_view(policy: StoredPolicy) -> dict[str, Any]:
+    """A policy as the API shows it."""
     return {
         **_body(policy.body),
         "id": policy.id,

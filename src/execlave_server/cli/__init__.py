@@ -10,6 +10,7 @@ from execlave_server.cli.destinations import destination
 from execlave_server.cli.doctor import doctor
 from execlave_server.cli.installation import init, key, migrate, org
 from execlave_server.cli.keeping import backup, restore, sweep
+from execlave_server.cli.policies import policy
 from execlave_server.cli.running import demo, sandbox, serve, server_process, worker
 from execlave_server.cli.secrets import secrets
 from execlave_server.errors import ExeclaveServerError
@@ -28,7 +29,7 @@ def commands() -> None:
 
 
 for command in (
-    *(init, migrate, org, key, destination, deliveries, doctor, secrets, sweep, backup, restore),
+    *(init, migrate, org, key, destination, deliveries, policy, doctor, secrets, sweep, backup, restore),
     *(serve, worker, sandbox, demo, server_process),
 ):
     commands.add_command(command)
