@@ -59,7 +59,7 @@ class TestLint:
         (tmp_path / "notes.txt").write_text("not a policy")
         bad = installation.run("policy", "lint", str(tmp_path))
 
-        assert (good.returncode, good.stdout, good.stderr) == (0, "1 policies are valid.\n", "")
+        assert (good.returncode, good.stdout, good.stderr) == (0, "Valid policies: 1.\n", "")
         assert bad.returncode == 1
         assert len(bad.stderr.splitlines()) == 4
         assert all(line.startswith(str(tmp_path / "bad.toml")) for line in bad.stderr.splitlines())

@@ -295,11 +295,18 @@ async def _fail(services: Services, presented: str, asked: Asked, error: Unavail
     except UnavailableError:
         raise error from None
     policies = services.policies.remembered(key.organization)
-    if policies is None or not fails_closed(
-        policies.compiled, replace(asked.action, organization_id=key.organization_id)
-    ):
+    if policies is None or not fails_closed(policies.compiled, await _remembered(services, key, asked.action)):
         raise error
     return _blocked(services, asked, (refuse_uncommitted(),)).decision
+
+
+async def _remembered(services: Services, key: ApiKey, action: Action) -> Action | None:
+    """The action as policies are chosen by, under every name of its agent; None where the registry cannot be read."""
+    try:
+        named = await services.agents.named(key, [action.agent_id], fresh=False)
+    except UnavailableError:
+        return None
+    return _known(action, key, resolve_agent(named[action.agent_id], action.agent_id, action.environment))
 
 
 def _new_decision_id(services: Services) -> str:

@@ -58,7 +58,7 @@ def policy_lint(paths: tuple[Path, ...], *, as_json: bool) -> None:
         print_json({"policies": len(linted.policies), "complaints": complaints})
     else:
         _print_complaints(linted)
-        click.echo(f"{len(linted.policies)} policies are valid.")
+        click.echo(f"Valid policies: {len(linted.policies)}.")
     if linted.complaints:
         sys.exit(1)
 
