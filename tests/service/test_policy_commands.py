@@ -196,6 +196,16 @@ class TestAgainstTraces:
         assert compared["said"] == {"warn": 1}
         assert (compared["stricterExamples"], compared["looserExamples"]) == ([read], [wiped])
 
+    def test_what_a_monitor_said_in_stored_decisions_is_shown(self, platform, tmp_path, agent):
+        """Beside the traces stands what the policy in force said when decisions were made: its shadow."""
+        path = write(tmp_path, draft(agent, enforcementMode="monitor"))
+        platform.installation.run("policy", "sync", path)
+        assert platform.server.agent.enforce(agent, tools=["wipe_disk"]).status == 200
+        (compared,) = platform.installation.run_json("policy", "test", path, "--against-traces", "1h")["policies"]
+
+        shadow = compared["shadow"]
+        assert (shadow["matched"], shadow["newlyStopped"], shadow["modes"]) == (1, 1, {"monitor": 1})
+
     def test_a_limit_counts_over_the_traces(self, platform, tmp_path, agent):
         """What a limit would have counted is simulated: of five calls three pass."""
         self.ingest(platform, agent, *["call"] * 5)

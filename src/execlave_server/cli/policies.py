@@ -12,10 +12,11 @@ from rich.progress import Progress
 from execlave_server.actions.issue_key import find_organization
 from execlave_server.actions.lint_policies import Linted, lint_policies
 from execlave_server.actions.read_policies import StoredPolicy, list_policies
+from execlave_server.actions.read_shadow import SHADOW_HOURS_MAX, Shadow, read_shadow
 from execlave_server.actions.replay_policies import TRACES_MAX, Comparison, Replayed, replay_policies
 from execlave_server.actions.services import Services
 from execlave_server.actions.sync_policies import Change, Done, Step, plan_policies, sync_policies
-from execlave_server.api.policies import policy_view
+from execlave_server.api.policies import policy_view, shadow_view
 from execlave_server.api.times import iso
 from execlave_server.cli.options import (
     data_dir_option,
@@ -169,8 +170,9 @@ def policy_test(
 ) -> None:
     """Run stored traces through draft policies and print what would have been different. Changes nothing.
 
-    A draft is compared with the policy in force under the same name. Counts and sums of limits are simulated over the
-    traces; validators are not asked. Traces are named by their ids, never quoted.
+    A draft is compared with the policy in force under the same name, and what that one said in stored decisions is
+    shown beside (its shadow, when it is in monitor mode). Counts and sums of limits are simulated over the traces;
+    validators are not asked. Traces are named by their ids, never quoted.
 
     \b
     Example:
@@ -178,7 +180,7 @@ def policy_test(
     """
     drafts = [each.policy for each in _require_valid((file,)).policies]
 
-    async def run(services: Services) -> Replayed:
+    async def run(services: Services) -> tuple[Replayed, dict[str, Shadow]]:
         organization = await find_organization(services, organization_id)
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("traces", total=None)
@@ -187,22 +189,29 @@ def policy_test(
                 bar.update(task, completed=done, total=total)
 
             from_us = services.clock.now_us() - span_us
-            return await replay_policies(
+            replayed = await replay_policies(
                 services, organization, drafts, from_us=from_us, traces_max=limit, report=report
             )
+        hours = min(-(-span_us // _UNIT_US["h"]), SHADOW_HOURS_MAX)
+        shadows = {
+            each.name: await read_shadow(services, organization.number, each.replaces, hours)
+            for each in replayed.comparisons
+            if each.replaces
+        }
+        return replayed, shadows
 
-    replayed = with_services(settings_of(data_dir), run)
+    replayed, shadows = with_services(settings_of(data_dir), run)
     if as_json:
         print_json({
             "from": iso(replayed.from_us),
             "traces": replayed.traces,
             "complete": replayed.complete,
             "unreadable": replayed.unreadable,
-            "policies": [_comparison_view(each) for each in replayed.comparisons],
+            "policies": [_comparison_view(each, shadows.get(each.name)) for each in replayed.comparisons],
         })  # fmt: skip
         return
     for each in replayed.comparisons:
-        _print_comparison(each)
+        _print_comparison(each, shadows.get(each.name))
     more = "" if replayed.complete else "; there are more: raise --limit"
     click.echo(f"{replayed.traces:,} traces since {iso(replayed.from_us)}{more}.")
 
@@ -249,7 +258,7 @@ def _print_sync(steps: Sequence[Step], done: Sequence[Done], *, dry_run: bool) -
     print_json({"applied": not dry_run, "plan": shown})
 
 
-def _comparison_view(comparison: Comparison) -> dict[str, object]:
+def _comparison_view(comparison: Comparison, shadow: Shadow | None) -> dict[str, object]:
     return {
         "name": comparison.name,
         "policyType": comparison.policy_type,
@@ -260,10 +269,11 @@ def _comparison_view(comparison: Comparison) -> dict[str, object]:
         "looser": comparison.looser,
         "stricterExamples": comparison.stricter_examples,
         "looserExamples": comparison.looser_examples,
+        "shadow": shadow_view(shadow) if shadow else None,
     }
 
 
-def _print_comparison(comparison: Comparison) -> None:
+def _print_comparison(comparison: Comparison, shadow: Shadow | None) -> None:
     said = ", ".join(f"{mode} {count:,}" for mode, count in sorted(comparison.said.items())) or "no objection"
     against = f"against {comparison.replaces}" if comparison.replaces else "new"
     click.echo(f"{comparison.name} ({comparison.policy_type}, {against}): {said}")
@@ -275,3 +285,6 @@ def _print_comparison(comparison: Comparison) -> None:
     ):
         if count:
             click.echo(f"  {word} for {count:,}, e.g. {', '.join(examples)}")
+    if shadow:
+        past = ", ".join(f"{mode} {count:,}" for mode, count in sorted(shadow.modes.items())) or "no objection"
+        click.echo(f"  in {shadow.decisions:,} stored decisions the one in force said: {past}")
