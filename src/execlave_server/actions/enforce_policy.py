@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import structlog
 
+from execlave_server.actions.ask_validator import Answers
 from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
 from execlave_server.actions.ingest_traces import SentItem, new_trace
 from execlave_server.actions.judge_traces import governed_of
@@ -93,9 +94,10 @@ async def enforce_policy(services: Services, presented: str, asked: Asked) -> De
 
 
 async def _decide_and_commit(services: Services, presented: str, asked: Asked, started_us: int) -> Decision:
+    answered: Answers = {}  # a decision that is made again rests on what validators said the first time
     for attempt in range(DECIDE_AGAIN_MAX):
         basis = await _read_basis(services, presented, asked.action, fresh=attempt > 0)
-        judged = await _judge(services, basis, asked)
+        judged = await _judge(services, basis, asked, answered)
         uses = services.uses.calls(basis.key, [basis.agent])
         write = _write(services, basis, asked, judged, started_us)
         try:
@@ -132,12 +134,12 @@ async def _read_basis(services: Services, presented: str, action: Action, *, fre
     return _Basis(key, agent, policies, [*standing_checks(key, named), policies.check])
 
 
-async def _judge(services: Services, basis: _Basis, asked: Asked) -> _Judged:
+async def _judge(services: Services, basis: _Basis, asked: Asked, answered: Answers) -> _Judged:
     standing = tuple(found for found in (check_key(basis.key), check_agent(basis.agent)) if found)
     if standing:
         return _blocked(services, asked, standing)
     action, compiled = _known(asked.action, basis.key, basis.agent), basis.policies.compiled
-    gathered = await gather_facts(services, basis.policies, action)
+    gathered = await gather_facts(services, basis.policies, action, answered)
     used_up = judge_budgets(gathered.held_to.budgets, nano(action.cost_usd))
     verdict = add_violations(await _decide(compiled, action, gathered.facts), used_up)
     decision = Decision(
@@ -324,11 +326,18 @@ async def _fail(services: Services, presented: str, asked: Asked, error: Unavail
     except UnavailableError:
         raise error from None
     policies = services.policies.remembered(key.organization)
-    if policies is None or not fails_closed(
-        policies.compiled, replace(asked.action, organization_id=key.organization_id)
-    ):
+    if policies is None or not fails_closed(policies.compiled, await _remembered(services, key, asked.action)):
         raise error
     return _blocked(services, asked, (refuse_uncommitted(),)).decision
+
+
+async def _remembered(services: Services, key: ApiKey, action: Action) -> Action | None:
+    """The action as policies are chosen by, under every name of its agent; None where the registry cannot be read."""
+    try:
+        named = await services.agents.named(key, [action.agent_id], fresh=False)
+    except UnavailableError:
+        return None
+    return _known(action, key, resolve_agent(named[action.agent_id], action.agent_id, action.environment))
 
 
 def _new_decision_id(services: Services) -> str:

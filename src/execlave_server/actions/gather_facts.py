@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from execlave_server.actions.ask_validator import Answers
 from execlave_server.actions.meter import (
     NO_CAP,
     Meter,
@@ -51,19 +52,24 @@ class Gathered:
     money: dict[str, Meter]
 
 
-async def gather_facts(services: Services, policies: Policies, action: Action) -> Gathered:
-    """Fetch what the policies and budget rules judging this action ask for."""
+async def gather_facts(services: Services, policies: Policies, action: Action, answered: Answers) -> Gathered:
+    """Fetch what the policies and budget rules judging this action ask for.
+
+    `answered` is what validators said of it already; what the others say is added, so that nobody is asked twice.
+    """
     now_us, needed = services.clock.now_us(), needed_facts(policies.compiled, action)
     agent, payer = action.agent_uuid or action.agent_id, payer_of(action)
     spends = {spend: spend_meter(spend, agent, now_us) for spend in needed.spends}
     counts = {counter: count_meter(counter, agent, now_us) for counter in needed.counters}
     watched = watch_budgets(policies.budgets, payer, now_us)
     wanted = [*spends.values(), *counts.values(), *meters_watched(watched)]
+    answered |= await services.validators.ask([call for call in needed.validators if call not in answered], action)
     read = await read_meters(services.store, policies.organization, wanted)
     facts = Facts(
         now_us=now_us,
         spent_usd={spend.key: read[meter.name] / NANO for spend, meter in spends.items()},
         counts={counter.policy_id: read[meter.name] for counter, meter in counts.items()},
+        validator_answers={call.policy_id: said for call in needed.validators if (said := answered[call]) is not None},
         baseline=await _baseline(services, policies.organization, action) if needed.baseline else None,
     )
     return Gathered(
