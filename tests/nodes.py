@@ -19,7 +19,9 @@ from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.issue_key import create_organization, issue_key
 from execlave_server.actions.read_agents import AgentRegistry
+from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.services import Services
+from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.api.control import MESSAGE_BYTES_MAX, ControlChannel
 from execlave_server.api.routes import create_api
 from execlave_server.app.installation import open_vault
@@ -29,6 +31,7 @@ from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.model.organizations import KeyEnvironment, Organization, Role
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
+from execlave_server.store.disk import FolderDisk, Reserve
 from execlave_server.store.postgres import PostgresStore
 from execlave_server.store.protocol import Durability, Store
 from execlave_server.store.sqlite import SqliteStore, create_database
@@ -212,8 +215,10 @@ async def nodes(folder: Path, engine: Engine) -> AsyncIterator[StartNode]:
                 vault=open_vault(settings),
                 keys=KeyRing(store, PEPPER, clock),
                 agents=AgentRegistry(store),
+                policies=PolicyBook(store),
                 costs=CostEstimator(),
                 datadog=datadog,
+                disk=DiskWatch(FolderDisk(folder), Reserve(folder / "reserve", 0, FolderDisk(folder)), 0),
             )
             if not made:
                 organization = await create_organization(services, "test")

@@ -218,8 +218,8 @@ def _check_words(settings: Settings) -> None:
     if settings.database_url and urlsplit(settings.database_url).scheme not in DATABASE_SCHEMES:
         scheme = settings.database_url.partition(":")[0] if "://" in settings.database_url else "none"
         raise SettingsError(
-            f"EXECLAVE_SERVER_DATABASE_URL has the scheme {scheme!r}; this version knows "
-            "postgresql://user@host/database and, where the setting is empty, SQLite in the data directory."
+            f"EXECLAVE_SERVER_DATABASE_URL has the scheme {scheme!r}; this version knows postgresql://user@host/name "
+            "and, where the setting is empty, SQLite in the data directory."
         )
 
 

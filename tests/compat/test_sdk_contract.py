@@ -262,8 +262,10 @@ class TestTraces:
             pytest.fail("the tool ran")
         exe.flush()
 
-        logs = platform.sandbox.wait_for_logs(lambda log: log.get("agent_id") == agent_id, 3)
-        logs = [log for log in logs if log["status"] == "success"]
+        found = platform.sandbox.wait_for_logs(lambda log: log.get("agent_id") == agent_id, 3)
+        (blocked,) = [log for log in found if log["status"] == "policy_blocked"]
+        logs = [log for log in found if log is not blocked]
+        assert (blocked["span_type"], blocked["span_name"]) == ("tool", "b")
         assert [log["span_type"] for log in logs] == ["tool", "llm"]
         assert len({log["trace_id"] for log in logs}) == 1
         assert logs[0]["execlave"]["parent_span_id"] == logs[1]["execlave"]["span_id"]

@@ -10,6 +10,7 @@ from execlave_server.actions.bind_identity import IdentityBinding, IdentityProvi
 from execlave_server.actions.doctor.ledger import LedgerRow
 from execlave_server.actions.doctor.queue import QueueFacts
 from execlave_server.actions.grant_access import Grant, Peer
+from execlave_server.actions.judge_traces import Claimed
 from execlave_server.actions.pin_tools import Baseline
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
@@ -61,6 +62,7 @@ FOUND_AS = [
     (ApiKey, "list_api_keys"),
     (Approval, "find_approval"),
     (Approval, "list_approvals"),
+    (Claimed, "warned_decisions"),
     (DeliveryCounts, "delivery_counts"),
     (DeliveryStanding, "delivery_standing"),
     (Destination, "all_destinations"),

@@ -1,19 +1,23 @@
 """Policies are created, changed and deleted; each version stays, and each change is an entry of the audit chain."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import msgspec
 
 from execlave_server.actions.read_policies import StoredPolicy, get_policy, list_policies
+from execlave_server.actions.record_overrides import override_events
 from execlave_server.actions.services import Services
 from execlave_server.audit.chain import Event
 from execlave_server.audit.events import Kind, PolicyVersion
 from execlave_server.errors import ConflictError
 from execlave_server.model.policies import Policy, parse_policy
 from execlave_server.policy.engine import verify_policy
+from execlave_server.policy.tiers import is_of_tier
 from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, StaleError, Write
 
-POLICIES_MAX = 2_000  # of one organization: each is compiled in every process
+POLICIES_MAX = 2_000  # that people made in one organization: each is compiled in every process
 
 _CHANGES = {"created": Kind.POLICY_CREATED, "changed": Kind.POLICY_CHANGED, "deleted": Kind.POLICY_DELETED}
 
@@ -22,9 +26,11 @@ async def create_policy(services: Services, organization: int, actor: str, body:
     """A new policy, in force with the next decision. Raises ValidationFailedError; ConflictError for a name in use."""
     policy = parse_policy(body, new_policy_id(services))
     verify_policy(policy)
-    if len(await list_policies(services.store, organization)) >= POLICIES_MAX:
+    stored = await list_policies(services.store, organization)
+    if sum(not is_of_tier(one.policy) for one in stored) >= POLICIES_MAX:
         raise ConflictError(f"This organization has {POLICIES_MAX:,} policies, the most there may be. Delete some.")
-    await _commit(services, creation(services, organization, actor, policy), policy.name)
+    overrides = await override_events(services, organization, actor, policy)
+    await _commit(services, _with(creation(services, organization, actor, policy), overrides), policy.name)
     return await get_policy(services.store, organization, policy.id)
 
 
@@ -36,7 +42,8 @@ async def change_policy(services: Services, organization: int, actor: str, polic
     write = _change(
         services, organization, actor, policy, change="changed", call=_call("change_policy", organization, policy)
     )
-    await _commit(services, _resting_on(write, organization, stored), policy.name)
+    overrides = await override_events(services, organization, actor, policy, stored.policy)
+    await _commit(services, _with(_resting_on(write, organization, stored), overrides), policy.name)
     return await get_policy(services.store, organization, policy_id)
 
 
@@ -44,7 +51,9 @@ async def delete_policy(services: Services, organization: int, actor: str, polic
     """The policy says nothing any more; its versions stay. Raises NotFoundError."""
     stored = await get_policy(services.store, organization, policy_id)
     write = deletion(services, organization, actor, stored)
-    await _commit(services, _resting_on(write, organization, stored), stored.policy.name)
+    gone = msgspec.structs.replace(stored.policy, version=stored.version + 1, is_active=False)
+    overrides = await override_events(services, organization, actor, gone, stored.policy)
+    await _commit(services, _with(_resting_on(write, organization, stored), overrides), stored.policy.name)
 
 
 def new_policy_id(services: Services) -> str:
@@ -107,6 +116,10 @@ def _change(services: Services, organization: int, actor: str, policy: Policy, *
         ],
         events=[NewEvent(organization, Event(_CHANGES[change], now_us, actor, f"policy:{policy.id}", details))],
     )
+
+
+def _with(write: Write, events: Sequence[NewEvent]) -> Write:
+    return replace(write, events=[*write.events, *events])
 
 
 def _resting_on(write: Write, organization: int, stored: StoredPolicy) -> Write:

@@ -9,19 +9,25 @@ import structlog
 
 from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
 from execlave_server.actions.ingest_traces import SentItem, new_trace
+from execlave_server.actions.judge_traces import governed_of
+from execlave_server.actions.meter import nano
 from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.read_policies import Policies
 from execlave_server.actions.record_decision import DecisionFacts, new_decision
+from execlave_server.actions.request_approval import ApprovalRequest, RequestedApproval, request_approval
 from execlave_server.actions.services import Services
+from execlave_server.actions.watch_budgets import budget_effects
 from execlave_server.audit.records import MatchedPolicy
 from execlave_server.datadog.logs import Governed
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, resolve_agent
+from execlave_server.model.approvals import requester_of
 from execlave_server.model.decisions import Decision, Outcome, Violation
 from execlave_server.model.organizations import ApiKey
 from execlave_server.model.traces import NewTrace, TraceItem, TraceStatus
 from execlave_server.model.verdicts import PolicyViolation, Ruling, Verdict
 from execlave_server.policy.action import Action, Facts
+from execlave_server.policy.budgets import add_violations, judge_budgets
 from execlave_server.policy.engine import CompiledPolicies, decide, fails_closed, scan_bytes
 from execlave_server.policy.standing import check_agent, check_key, refuse_uncommitted
 from execlave_server.store.protocol import Call, Check, NewEvent, StaleError, Traces, Write
@@ -70,6 +76,7 @@ class _Judged:
     verdict: Verdict
     action: Action
     gathered: Gathered | None
+    approval: RequestedApproval | None = None
 
 
 async def enforce_policy(services: Services, presented: str, asked: Asked) -> Decision:
@@ -89,14 +96,20 @@ async def _decide_and_commit(services: Services, presented: str, asked: Asked, s
     for attempt in range(DECIDE_AGAIN_MAX):
         basis = await _read_basis(services, presented, asked.action, fresh=attempt > 0)
         judged = await _judge(services, basis, asked)
+        uses = services.uses.calls(basis.key, [basis.agent])
+        write = _write(services, basis, asked, judged, started_us)
         try:
-            await services.store.commit(_write(services, basis, asked, judged, started_us))
+            await services.store.commit(replace(write, calls=[*write.calls, *uses]))
         except StaleError:
             continue
         except UnavailableError:
             if judged.decision.outcome is not Outcome.BLOCKED:
                 raise
             log.exception("enforce.block_not_recorded", decision=judged.decision.id)  # refusing is the safe answer
+        else:
+            services.uses.committed(uses)
+            if judged.decision.outcome is Outcome.BLOCKED:
+                services.governed.set()  # a budget may have paused the agent
         return judged.decision
     raise UnavailableError("What this decision rests on changes faster than it can be committed. Try again.")
 
@@ -124,8 +137,9 @@ async def _judge(services: Services, basis: _Basis, asked: Asked) -> _Judged:
     if standing:
         return _blocked(services, asked, standing)
     action, compiled = _known(asked.action, basis.key, basis.agent), basis.policies.compiled
-    gathered = await gather_facts(services, basis.key.organization, compiled, action)
-    verdict = await _decide(compiled, action, gathered.facts)
+    gathered = await gather_facts(services, basis.policies, action)
+    used_up = judge_budgets(gathered.held_to.budgets, nano(action.cost_usd))
+    verdict = add_violations(await _decide(compiled, action, gathered.facts), used_up)
     decision = Decision(
         id=_new_decision_id(services),
         outcome=_OUTCOMES[verdict.ruling],
@@ -134,7 +148,27 @@ async def _judge(services: Services, basis: _Basis, asked: Asked) -> _Judged:
         trace_id=asked.trace_id or (_new_trace_id(services) if verdict.ruling is Ruling.BLOCK else None),
         status=verdict.status,
     )
-    return _Judged(decision, verdict, action, gathered)
+    if decision.outcome is not Outcome.APPROVAL_REQUIRED:
+        return _Judged(decision, verdict, action, gathered)
+    approval = _ask_a_person(services, basis, asked, decision)
+    return _Judged(msgspec.structs.replace(decision, approval_id=approval.id), verdict, action, gathered, approval)
+
+
+def _ask_a_person(services: Services, basis: _Basis, asked: Asked, decision: Decision) -> RequestedApproval:
+    wanted = ApprovalRequest(
+        key=basis.key,
+        agent=basis.agent,
+        agent_reference=asked.action.agent_id,
+        environment=asked.action.environment,
+        decision=decision.id,
+        action_digest=asked.action_digest,
+        action_context=asked.context,
+        tools=asked.action.tools,
+        violations=tuple(found for found in decision.violations if isinstance(found, PolicyViolation)),
+        trace_id=asked.trace_id,
+        requester=requester_of(asked.action.metadata),
+    )
+    return request_approval(services.clock, wanted)
 
 
 async def _decide(compiled: CompiledPolicies, action: Action, facts: Facts) -> Verdict:
@@ -175,18 +209,24 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
         decided_at_us=now_us,
         latency_us=services.clock.elapsed_us() - started_us,
         client=asked.client,
+        approval=decision.approval_id,
         policies=tuple(_matched(violation) for violation in found),
     )
     charges: list[Call] = []
     calls: list[Call] = []
     events: list[NewEvent] = []
-    if decision.outcome is not Outcome.BLOCKED and judged.gathered:
-        selection = basis.policies.compiled.select(judged.action)
-        organization = basis.key.organization
-        charges = charges_of(organization, judged.gathered, judged.action, selection.asking)
-        calls = reservation_of(
-            organization, judged.gathered, judged.action, decision_id=decision.id, trace_id=asked.trace_id
-        )
+    organization, gathered, action = basis.key.organization, judged.gathered, judged.action
+    runs = decision.outcome is not Outcome.BLOCKED
+    if runs and gathered:
+        asking = basis.policies.compiled.select(action).asking
+        charges = charges_of(organization, gathered, action, asking)
+        calls = reservation_of(organization, gathered, action, asking, decision_id=decision.id, trace_id=asked.trace_id)
+    if gathered:
+        cost, read_at_us = nano(action.cost_usd), gathered.facts.now_us
+        effects = budget_effects(organization, basis.agent, gathered.held_to, cost, read_at_us, runs=runs)
+        charges, calls, events = charges + effects.charges, calls + effects.calls, events + effects.events
+    if judged.approval:
+        calls, events = [*calls, *judged.approval.calls], [*events, *judged.approval.events]
     stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
     traces = [_trace_of(services, basis, asked, judged, now_us)] if stopped else []
     [salt] = services.clock.salts(1)
@@ -245,16 +285,7 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
 
 def governed_by(decision: Decision) -> Governed:
     """What a decision says of the trace it belongs to."""
-    violations = decision.violations
-    return Governed(
-        status=decision.status,
-        decision_id=decision.id,
-        enforcement_mode=str(violations[0].enforcement_mode) if violations else None,
-        severity=violations[0].severity if violations else None,
-        policy_ids=tuple(dict.fromkeys(violation.policy_id for violation in violations)),
-        policy_types=tuple(dict.fromkeys(str(violation.policy_type) for violation in violations)),
-        rule_ids=tuple(dict.fromkeys(violation.rule_id for violation in violations)),
-    )
+    return governed_of(decision.violations, status=decision.status, decision_id=decision.id)
 
 
 def _offending_tool(basis: _Basis, judged: _Judged) -> str:

@@ -1,6 +1,6 @@
 """What policies must know before they judge, and what the decision then counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -9,15 +9,19 @@ from execlave_server.actions.meter import (
     NO_CAP,
     Meter,
     Reservation,
+    add,
     charge,
     count_meter,
+    money_meters,
     nano,
     read_meters,
     reserve,
     spend_meter,
-    spend_meters,
 )
+from execlave_server.actions.pin_tools import baseline_of
+from execlave_server.actions.read_policies import Policies
 from execlave_server.actions.services import Services
+from execlave_server.actions.watch_budgets import HeldTo, meters_watched, payer_of, watch_budgets
 from execlave_server.audit.canonical import NANO
 from execlave_server.model.policies import EnforcementMode, Policy
 from execlave_server.model.policy_rules import (
@@ -28,67 +32,101 @@ from execlave_server.model.policy_rules import (
 )
 from execlave_server.policy.action import Action, Counter, Facts, Spend
 from execlave_server.policy.checks.cost_limit import AGENT_DAY
-from execlave_server.policy.engine import CompiledPolicies, NeededFacts, needed_facts
+from execlave_server.policy.engine import NeededFacts, needed_facts
 from execlave_server.store.protocol import Call
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The facts of one action, and where its counts and its money would go."""
+    """The facts of one action, and where its counts and its money would go.
+
+    `money` is every meter its spending counts in, by name: none where nobody asks.
+    """
 
     facts: Facts
     needed: NeededFacts
     spends: dict[Spend, Meter]
     counts: dict[Counter, Meter]
+    held_to: HeldTo
+    money: dict[str, Meter]
 
 
-async def gather_facts(services: Services, organization: int, compiled: CompiledPolicies, action: Action) -> Gathered:
-    """Fetch what the policies judging this action ask for."""
-    now_us, needed = services.clock.now_us(), needed_facts(compiled, action)
-    agent = action.agent_uuid or action.agent_id
+async def gather_facts(services: Services, policies: Policies, action: Action) -> Gathered:
+    """Fetch what the policies and budget rules judging this action ask for."""
+    now_us, needed = services.clock.now_us(), needed_facts(policies.compiled, action)
+    agent, payer = action.agent_uuid or action.agent_id, payer_of(action)
     spends = {spend: spend_meter(spend, agent, now_us) for spend in needed.spends}
     counts = {counter: count_meter(counter, agent, now_us) for counter in needed.counters}
-    read = await read_meters(services.store, organization, [*spends.values(), *counts.values()])
+    watched = watch_budgets(policies.budgets, payer, now_us)
+    wanted = [*spends.values(), *counts.values(), *meters_watched(watched)]
+    read = await read_meters(services.store, policies.organization, wanted)
     facts = Facts(
         now_us=now_us,
         spent_usd={spend.key: read[meter.name] / NANO for spend, meter in spends.items()},
         counts={counter.policy_id: read[meter.name] for counter, meter in counts.items()},
+        baseline=await _baseline(services, policies.organization, action) if needed.baseline else None,
     )
-    return Gathered(facts, needed, spends, counts)
+    return Gathered(
+        facts,
+        needed,
+        spends,
+        counts,
+        HeldTo(watched, [each.budget(read) for each in watched]),
+        money_meters(payer, (each.rule for each in watched), now_us) if spends or watched else {},
+    )
+
+
+async def _baseline(services: Services, organization: int, action: Action) -> Mapping[tuple[str, str], str]:
+    return await baseline_of(services, organization, action.agent_uuid)
 
 
 def charges_of(organization: int, gathered: Gathered, action: Action, policies: Sequence[Policy]) -> list[Call]:
-    """What a decision that lets the action go counts, each within the caps that would block it.
-
-    In the order of the meters' names, so that two servers charging the same wait for each other in one direction.
-    """
-    caps = _caps(policies)
-    charged = [
+    """What a decision that lets the action go counts within the caps that would block it."""
+    caps, amount = _caps(policies), nano(action.cost_usd)
+    limits = _money_caps(gathered, amount, policies)
+    counted = [
         charge(organization, meter, used=counter.adds, cap=caps.get(("count", counter.policy_id), NO_CAP))
         for counter, meter in gathered.counts.items()
         if counter.adds
     ]
-    agent, amount = action.agent_uuid or action.agent_id, nano(action.cost_usd)
-    if gathered.spends:
-        wanted = {meter.name: meter for meter in spend_meters(agent, gathered.facts.now_us)} if amount else {}
-        wanted |= {meter.name: meter for meter in gathered.spends.values()}
-        limits = {meter.name: caps.get(("spend", spend.key), NO_CAP) for spend, meter in gathered.spends.items()}
-        charged += [
-            charge(organization, meter, reserved=amount, cap=limits.get(name, NO_CAP)) for name, meter in wanted.items()
-        ]
-    return sorted(charged, key=lambda call: str(call.parameters["meter"]))
+    return counted + [
+        charge(organization, gathered.money[name], reserved=amount, cap=cap) for name, cap in limits.items()
+    ]
 
 
 def reservation_of(
-    organization: int, gathered: Gathered, action: Action, *, decision_id: str, trace_id: str | None
+    organization: int,
+    gathered: Gathered,
+    action: Action,
+    policies: Sequence[Policy],
+    *,
+    decision_id: str,
+    trace_id: str | None,
 ) -> list[Call]:
-    """Remember the reserved cost, to be claimed by the trace."""
+    """Reserve the cost where no cap holds it, and remember all of it, to be claimed by the trace."""
     amount = nano(action.cost_usd)
-    if not (gathered.spends and amount):
+    if not (gathered.money and amount):
         return []
+    capped = _money_caps(gathered, amount, policies)
     agent, now_us = action.agent_uuid or action.agent_id, gathered.facts.now_us
-    names = msgspec.json.encode([meter.name for meter in spend_meters(agent, now_us)]).decode()
-    return [reserve(Reservation(decision_id, organization, agent, trace_id, amount, names), now_us)]
+    names = msgspec.json.encode(list(gathered.money)).decode()
+    free = {meter: amount for name, meter in gathered.money.items() if name not in capped}
+    kept = Reservation(decision_id, organization, agent, trace_id, amount, names)
+    return [add(organization, free, reserved=True), reserve(kept, now_us)]
+
+
+def _money_caps(gathered: Gathered, amount: int, policies: Sequence[Policy]) -> dict[str, int]:
+    """How much each meter of money may hold once this amount is reserved, by its name."""
+    caps = _caps(policies)
+    found = [
+        (meter.name, caps["spend", spend.key])
+        for spend, meter in gathered.spends.items()
+        if ("spend", spend.key) in caps
+    ]
+    smallest: dict[str, int] = {}
+    for name, cap in found + gathered.held_to.limits(amount, gathered.facts.now_us):
+        smallest[name] = min(smallest.get(name, cap), cap)
+    return smallest
 
 
 def _caps(policies: Sequence[Policy]) -> dict[tuple[str, str], int]:

@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from execlave_server.actions.agent_credentials import mark_credential, read_credentials
+from execlave_server.actions.count_costs import count_costs
 from execlave_server.actions.credential_memory import Claims
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import refuse_revoked
+from execlave_server.actions.judge_traces import Judging, read_judging
 from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.services import Services
 from execlave_server.audit.canonical import nano_usd
@@ -32,7 +36,6 @@ from execlave_server.model.traces import (
 from execlave_server.store.protocol import StaleError, Traces, Write
 
 COMMIT_AGAIN_MAX = 5
-OFF_LOOP_BYTES = 256_000  # preparing more than this would delay the answers of other requests
 
 Meant: TypeAlias = tuple[str, str | None]
 """An agent as an item names it: external id and environment."""
@@ -47,7 +50,7 @@ class Known(Struct, frozen=True):
 
 
 class SentItem(Struct, frozen=True):
-    """One item of a request: its bytes as sent, and what they say."""
+    """One item of a request: its bytes as sent, or with its output masked, and what they say."""
 
     raw: bytes
     item: TraceItem
@@ -90,6 +93,7 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         return IngestResult(0, 0, [])
     services.disk.require_room()
     credentials = await read_credentials(services, (sent.item.agent_credential for sent in items))
+    cost_of = partial(_cost, services.costs)
     for attempt in range(COMMIT_AGAIN_MAX):
         key = await services.keys.identify(presented, fresh=attempt > 0)
         refuse_revoked(key)
@@ -97,10 +101,13 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         agents = {meant: resolve_agent(named[meant[0]], *meant) for meant in {_meant(sent) for sent in items}}
         refused = [_unproven(sent) for sent in items if _lacks_evidence(sent, agents)]
         kept = [sent for sent in items if not _lacks_evidence(sent, agents)] if refused else items
-        traces = await _prepare(services, key, kept, Known(agents, credentials))
+        judging = await read_judging(services, key, [sent.item for sent in kept], cost_of, fresh=attempt > 0)
+        traces = await _prepare(services, key, kept, Known(agents, credentials), judging)
         uses = services.uses.calls(key, agents.values())
-        write = Write(checks=standing_checks(key, named), calls=uses, traces=Traces(key.organization, traces))
+        checks = [*standing_checks(key, named), judging.check]
+        write = Write(checks=checks, calls=uses, traces=Traces(key.organization, traces))
         try:
+            write = await count_costs(services, key, write, kept, named, fresh=attempt > 0)
             written = await services.store.commit(write)
         except StaleError:
             continue
@@ -130,11 +137,13 @@ def _unproven(sent: SentItem) -> RefusedTrace:
     )
 
 
-async def _prepare(services: Services, key: ApiKey, items: Sequence[SentItem], known: Known) -> list[NewTrace]:
-    arguments = (services.costs, services.clock, key, items, known)
-    if sum(len(sent.raw) for sent in items) > OFF_LOOP_BYTES:
-        return await asyncio.to_thread(_new_traces, *arguments)
-    return _new_traces(*arguments)
+async def _prepare(
+    services: Services, key: ApiKey, items: Sequence[SentItem], known: Known, judging: Judging
+) -> list[NewTrace]:
+    prepare = partial(_new_traces, services.costs, services.clock, key, items, known, judging=judging)
+    if sum(len(sent.raw) for sent in items) > judging.off_loop_bytes:
+        return await asyncio.to_thread(prepare)
+    return prepare()
 
 
 def _new_traces(
@@ -143,6 +152,8 @@ def _new_traces(
     key: ApiKey,
     items: Sequence[SentItem],
     known: Known,
+    *,
+    judging: Judging,
 ) -> list[NewTrace]:
     traces, now_us = [], clock.now_us()
     for sent, salt in zip(items, clock.salts(len(items)), strict=True):
@@ -151,7 +162,11 @@ def _new_traces(
         if credential is not None:
             claims = known.credentials.get(credential) if isinstance(credential, str) else None
             mark = mark_credential(claims, agent, key.organization_id, now_us)
-        traces.append(new_trace(costs, key, sent, agent, now_us=now_us, salt=salt, credential=mark))
+        raw, governed = judging.judge(sent.raw, sent.item, agent)
+        stored = sent if raw is sent.raw else replace(sent, raw=raw)
+        traces.append(
+            new_trace(costs, key, stored, agent, now_us=now_us, salt=salt, governed=governed, credential=mark)
+        )
     return traces
 
 
@@ -210,6 +225,7 @@ def new_trace(
         item=pack_item(sent.raw),
         salt=salt,
         leaf=leaf_of(record),
+        cost_nano_usd=record.cost_nano_usd,
     )
 
 

@@ -3,22 +3,25 @@
 A decision reserves its estimated cost. The trace's cost replaces the reservation; one that no trace claims lapses.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
 
 from execlave_server.audit.canonical import NANO
+from execlave_server.model.budgets import BudgetRule, BudgetScope, Payer
 from execlave_server.model.policy_rules import Scope, Window
 from execlave_server.policy.action import Counter, Spend
 from execlave_server.store.protocol import Call, Parameters, Store, integer
 
 RESERVATION_US = 600_000_000  # an action that ran has reported its cost by then
 NO_CAP = (1 << 62) - 1
-RESERVATIONS_LOOKED_AT = 100  # of an agent, the oldest: as many as one request can bring traces for
-LAPSED_PER_STEP = 500
-_WINDOW_US = {Window.MINUTE: 60_000_000, Window.HOUR: 3_600_000_000, Window.DAY: 86_400_000_000}
+SPENT_MAX = NO_CAP // 4  # beyond a billion dollars a meter stands still, so that no sum overflows
+_ALWAYS = (BudgetScope.ORGANIZATION, BudgetScope.AGENT)
+_MINUTE_US = 60_000_000
+_WINDOW_US = {Window.MINUTE: _MINUTE_US, Window.HOUR: 3_600_000_000, Window.DAY: 86_400_000_000}
 
 
 class Reservation(Struct, frozen=True):
@@ -36,24 +39,44 @@ class Meter(Struct, frozen=True):
     """One meter in the window that holds now."""
 
     name: str
-    expires_at_us: int
+    starts_at_us: int
+    ends_at_us: int
+
+    @property
+    def expires_at_us(self) -> int:
+        """When nothing that counts in it can come back any more."""
+        return self.ends_at_us + RESERVATION_US
+
+
+def money_meter(scope: BudgetScope, place: str, window: Window, now_us: int) -> Meter:
+    """Where money is counted; `place` is the payer's."""
+    return _meter(f"spend:{scope}:{place}:{window}", window, now_us)
+
+
+def money_meters(payer: Payer, rules: Iterable[BudgetRule], now_us: int) -> dict[str, Meter]:
+    """Every meter that a payer's spending counts in, by name: of users and workspaces only those that a rule reads."""
+    wanted = [(scope, window) for scope in _ALWAYS for window in Window]
+    wanted += [(rule.terms.scope, rule.terms.window) for rule in rules if rule.terms.scope not in _ALWAYS]
+    meters = (money_meter(scope, payer.place(scope), window, now_us) for scope, window in dict.fromkeys(wanted))
+    return {meter.name: meter for meter in meters}
+
+
+def mark_meter(rule: BudgetRule, payer: Payer, mark: str, now_us: int) -> Meter:
+    """Holds 1 once something was told of a budget in this window."""
+    place = payer.place(rule.terms.scope)
+    return _meter(f"told:{mark}:{rule.id}:{rule.version}:{place}", rule.terms.window, now_us)
 
 
 def spend_meter(spend: Spend, agent: str, now_us: int) -> Meter:
     """Where the money of a scope and window is counted."""
     of = "" if spend.scope is Scope.ORGANIZATION else agent
-    return _meter(f"spend:{spend.scope}:{of}:{spend.window}", spend.window, now_us)
+    return money_meter(BudgetScope(spend.scope), of, spend.window, now_us)
 
 
 def count_meter(counter: Counter, agent: str, now_us: int) -> Meter:
     """Where a policy counts."""
     of = "" if counter.scope is Scope.ORGANIZATION else agent
     return _meter(f"count:{counter.policy_id}:{of}:{counter.window}", counter.window, now_us)
-
-
-def spend_meters(agent: str, now_us: int) -> list[Meter]:
-    """Every meter that an agent's spending counts in."""
-    return [spend_meter(Spend(scope, window), agent, now_us) for scope in Scope for window in Window]
 
 
 async def read_meters(store: Store, organization: int, meters: Iterable[Meter]) -> dict[str, int]:
@@ -85,35 +108,42 @@ def reserve(kept: Reservation, now_us: int) -> Call:
     return Call("insert_reservation", row)
 
 
-def spend(organization: int, meter: Meter, amount: int) -> Call:
-    """Money that is gone: counted whether a cap leaves room or not."""
-    row: Parameters = {
-        "organization": organization,
-        "meter": meter.name,
-        "used": amount,
-        "expires_at_us": meter.expires_at_us,
-    }
-    return Call("spend_meter", row)
+def add(organization: int, amounts: Mapping[Meter, int], *, reserved: bool = False) -> Call:
+    """Count money whether a cap leaves room or not: it is gone, or nothing caps these meters."""
+    rows = [
+        (meter.name, 0 if reserved else amount, amount if reserved else 0, meter.expires_at_us)
+        for meter, amount in amounts.items()
+    ]
+    row: Parameters = {"organization": organization, "rows": msgspec.json.encode(rows).decode(), "most": SPENT_MAX}
+    return Call("add_to_meters", row)
 
 
 def release(reservation: Reservation) -> list[Call]:
     """Give a reservation back, once: the second time finds it gone and changes nothing."""
-    meters = sorted(msgspec.json.decode(reservation.meters, type=list[str]))
-    place: Parameters = {"organization": reservation.organization, "id": reservation.id, "amount": reservation.amount}
-    released = [Call("release_meter", {**place, "meter": meter}) for meter in meters]
-    return [*released, Call("delete_reservation", {"id": reservation.id})]
+    place: Parameters = {"organization": reservation.organization, "id": reservation.id}
+    held: Parameters = {**place, "amount": reservation.amount, "meters": reservation.meters}
+    return [Call("release_meters", held), Call("delete_reservation", place)]
 
 
 def _meter(name: str, window: Window, now_us: int) -> Meter:
+    label, starts_at_us, ends_at_us = _span(window, now_us // _MINUTE_US)
+    return Meter(f"{name}:{label}", starts_at_us, ends_at_us)
+
+
+@lru_cache(maxsize=64)
+def _span(window: Window, minute: int) -> tuple[str, int, int]:
+    """The name, start and end of the window that a minute lies in."""
+    now_us = minute * _MINUTE_US
     if window is Window.MONTH:
-        now = datetime.fromtimestamp(now_us / 1e6, UTC)
+        now = datetime.fromtimestamp(now_us // 1_000_000, UTC)
+        first = datetime(now.year, now.month, 1, tzinfo=UTC)
         following = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
-        return Meter(f"{name}:{now:%Y-%m}", int(following.timestamp()) * 1_000_000 + RESERVATION_US)
+        return f"{now:%Y-%m}", int(first.timestamp()) * 1_000_000, int(following.timestamp()) * 1_000_000
     length_us = _WINDOW_US[window]
     number = now_us // length_us
-    return Meter(f"{name}:{number}", (number + 1) * length_us + RESERVATION_US)
+    return str(number), number * length_us, (number + 1) * length_us
 
 
 def nano(usd: float) -> int:
     """US dollars as billionths, within what a meter holds."""
-    return min(max(round(usd * NANO), 0), NO_CAP // 4) if usd < NO_CAP / NANO else NO_CAP // 4
+    return min(max(round(usd * NANO), 0), SPENT_MAX) if usd < NO_CAP / NANO else SPENT_MAX

@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from execlave_server.actions.read_budgets import list_budgets
 from execlave_server.errors import NotFoundError
 from execlave_server.model.policies import Policy, parse_policy
+from execlave_server.model.policy_rules import BudgetCapRule, CostLimitRule
+from execlave_server.policy.budgets import CompiledBudgets
 from execlave_server.policy.engine import CompiledPolicies, compile_policies
 from execlave_server.store.protocol import Check, Store, find_one, integer
 
 ORGANIZATIONS_REMEMBERED = 1_000
+_COUNT_MONEY = (BudgetCapRule, CostLimitRule)
 
 
 class StoredPolicy(Struct, frozen=True):
@@ -39,11 +43,13 @@ class StoredVersion(Struct, frozen=True):
 
 
 class Policies(NamedTuple):
-    """The policies that held when `version` was read."""
+    """The policies and budget rules that held when `version` was read. `reserve` is true where any counts money."""
 
     organization: int
     version: int
     compiled: CompiledPolicies
+    budgets: CompiledBudgets = CompiledBudgets()
+    reserve: bool = False
 
     @property
     def check(self) -> Check:
@@ -75,9 +81,12 @@ class PolicyBook:
         if known and known.version == version:
             return known
         stored = await list_policies(self._store, organization)  # a change in between shows in the check
+        budgets = CompiledBudgets(each.rule for each in await list_budgets(self._store, organization))
         if len(self._known) >= ORGANIZATIONS_REMEMBERED:
             self._known.clear()
-        policies = Policies(organization, version, compile_policies([each.policy for each in stored]))
+        found = [each.policy for each in stored]
+        reserve = bool(budgets) or any(isinstance(policy.rule_definition, _COUNT_MONEY) for policy in found)
+        policies = Policies(organization, version, compile_policies(found), budgets, reserve)
         self._known[organization] = policies
         return policies
 

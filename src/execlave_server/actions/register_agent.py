@@ -1,10 +1,16 @@
+from dataclasses import replace
+
 import msgspec
 
+from execlave_server.actions.apply_tier import tier_change
 from execlave_server.actions.services import Services
 from execlave_server.audit.changes import agent_registered
+from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, AgentProfile, AutonomyLevel
 from execlave_server.model.organizations import ApiKey
-from execlave_server.store.protocol import Call, ChangeEvent, Parameters, Write
+from execlave_server.store.protocol import Call, ChangeEvent, Check, Parameters, StaleError, Write
+
+REGISTER_AGAIN_MAX = 8  # each time means that policies or the agent's level changed between reading and committing
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -20,25 +26,67 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 async def register_agent(services: Services, key: ApiKey, registration: Registration) -> Agent:
-    """Register or update an agent; registering the same again changes nothing, and never its status."""
+    """Register or update an agent; registering the same again changes nothing, and never its status.
+
+    A new autonomy level brings its policies in the same commit. Raises UnavailableError where others change this
+    organization's policies faster than that can be committed.
+    """
+    for _attempt in range(REGISTER_AGAIN_MAX):
+        known = await _find(services, key, registration)
+        uses = services.uses.named(key, [(registration.agent_id, registration.environment)])
+        write = await _write(services, key, registration, known)
+        try:
+            await services.store.commit(replace(write, calls=[*write.calls, *uses]))
+        except StaleError:
+            continue
+        services.uses.committed(uses)
+        agent = await _find(services, key, registration)
+        assert agent is not None
+        return agent
+    raise UnavailableError("The policies change faster than an agent can be registered. Try again.")
+
+
+async def _write(services: Services, key: ApiKey, registration: Registration, known: Agent | None) -> Write:
     now_us = services.clock.now_us()
+    agent, level = known.id if known else services.clock.uuid(), registration.autonomy_level
     row: Parameters = {
-        "id": services.clock.uuid(),
+        "id": agent,
         "organization": key.organization,
         "agent_id": registration.agent_id,
         "environment": registration.environment,
         "name": registration.name,
         "type": registration.type,
         "platform": registration.platform,
-        "autonomy_level": registration.autonomy_level,
+        "autonomy_level": level,
         "profile": msgspec.json.encode(registration.profile).decode(),
         "now_us": now_us,
     }
+    registered = Call("upsert_agent", row)
     event = ChangeEvent(key.organization, 0, agent_registered(key.actor, now_us))
-    uses = services.uses.named(key, [(registration.agent_id, registration.environment)])
-    await services.store.commit(Write(calls=[Call("upsert_agent", row), *uses], events=[event]))
-    services.uses.committed(uses)
-    agents = await services.store.find(
-        Agent, "agents_named", {"organization": key.organization, "reference": registration.agent_id}
+    if level is None or (known and known.autonomy_level is level):
+        return Write(calls=[registered], events=[event])
+    place: Parameters = {
+        "organization": key.organization,
+        "agent_id": registration.agent_id,
+        "environment": registration.environment,
+    }
+    standing = (known.id, known.autonomy_level) if known else None
+    policies = await services.policies.of(key.organization, fresh=True)
+    bundle = await tier_change(
+        services, key.organization, key.actor, level, agent=agent, agent_name=registration.agent_id
     )
-    return next(agent for agent in agents if agent.environment == registration.environment)
+    checks = [Check("agent_tier_standing", place, standing), policies.check]
+    return Write(checks=checks, calls=[registered, *bundle.calls], events=[event, *bundle.events])
+
+
+async def _find(services: Services, key: ApiKey, registration: Registration) -> Agent | None:
+    named: Parameters = {"organization": key.organization, "reference": registration.agent_id}
+    agents = await services.store.find(Agent, "agents_named", named)
+    return next(
+        (
+            agent
+            for agent in agents
+            if (agent.agent_id, agent.environment) == (registration.agent_id, registration.environment)
+        ),
+        None,
+    )

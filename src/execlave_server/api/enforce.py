@@ -27,6 +27,7 @@ from execlave_server.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from execlave_server.model.action_context import digest_context, seal_context
 from execlave_server.model.decisions import Decision, Outcome
 from execlave_server.model.organizations import ApiKey
 from execlave_server.model.traces import ID_CHARS_MAX
@@ -35,7 +36,6 @@ from execlave_server.policy.standing import refuse_request
 
 CLIENT_CHARS_MAX = 100
 OFF_LOOP_BYTES = 32_000  # reading and digesting more than this leaves the event loop
-_SEALED = ("input", "environment", "metadata", "estimatedCost", "tools")  # what an approval binds, no more
 
 log = structlog.get_logger()
 
@@ -88,8 +88,7 @@ class _UnreadableError(ExeclaveServerError):
 def _read(body: bytes) -> Asked:
     try:
         asked = decode(body, _EnforceBody)
-        context = {name: value for name, value in decode(body, dict[str, Raw]).items() if name in _SEALED}
-        canonical = _canonical(context)
+        context = seal_context(decode(body, dict[str, Raw]))
     except (ExeclaveServerError, msgspec.MsgspecError, RecursionError) as error:
         raise _UnreadableError(str(error) or "The body cannot be read.") from error
     metadata = asked.metadata or {}
@@ -106,8 +105,8 @@ def _read(body: bytes) -> Asked:
     )
     return Asked(
         action=action,
-        action_digest=hashlib.sha256(canonical).hexdigest(),
-        context=canonical,
+        action_digest=digest_context(context),
+        context=context,
         trace_id=_identifier(metadata.get("traceId")),
         parent_span_id=_identifier(metadata.get("spanId")),
         session_id=_identifier(metadata.get("sessionId")),
@@ -117,10 +116,6 @@ def _read(body: bytes) -> Asked:
 
 def _identifier(value: object) -> str | None:
     return value if isinstance(value, str) and 1 <= len(value) <= ID_CHARS_MAX else None
-
-
-def _canonical(context: dict[str, Raw]) -> bytes:
-    return msgspec.json.encode(msgspec.json.decode(msgspec.json.encode(context)), order="sorted")
 
 
 async def _refuse(services: Services, key: ApiKey, body: bytes, error: ExeclaveServerError) -> Response:

@@ -9,7 +9,19 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from execlave_server.actions.services import Services
-from execlave_server.api import access, admin, agents, approvals, audit, deliveries, people, policies, resolutions, sdk
+from execlave_server.api import (
+    access,
+    admin,
+    agents,
+    approvals,
+    audit,
+    budgets,
+    deliveries,
+    people,
+    policies,
+    resolutions,
+    sdk,
+)
 from execlave_server.api.bypass_reports import post_bypass_windows
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
@@ -76,6 +88,12 @@ ROUTES = (
     Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy, Permission.POLICIES_EDIT),
     Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy, Permission.POLICIES_EDIT),
     Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions, Permission.POLICIES_READ),
+    Route("GET", "/cost-budget-rules", Access.ADMIN, budgets.get_budgets, Permission.BUDGETS_READ),
+    Route("POST", "/cost-budget-rules", Access.ADMIN, budgets.post_budget, Permission.BUDGETS_EDIT),
+    Route("GET", "/cost-budget-rules/{id}", Access.ADMIN, budgets.get_one_budget, Permission.BUDGETS_READ),
+    Route("PUT", "/cost-budget-rules/{id}", Access.ADMIN, budgets.put_budget, Permission.BUDGETS_EDIT),
+    Route("DELETE", "/cost-budget-rules/{id}", Access.ADMIN, budgets.delete_one_budget, Permission.BUDGETS_EDIT),
+    Route("GET", "/cost-budget-rules/{id}/usage", Access.ADMIN, budgets.get_budget_usage, Permission.BUDGETS_READ),
     Route("GET", "/integrations", Access.ADMIN, admin.get_integrations, Permission.DESTINATIONS_READ),
     Route("POST", "/integrations", Access.ADMIN, admin.post_integration, Permission.DESTINATIONS_EDIT),
     Route("GET", "/integrations/{id}", Access.ADMIN, admin.get_integration, Permission.DESTINATIONS_READ),

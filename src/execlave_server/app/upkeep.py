@@ -1,4 +1,4 @@
-"""What the server does by itself: it watches the disk, sweeps, notes approvals that ran out, and writes audit heads."""
+"""What the server does by itself: it watches the disk, lapses what ran out, sweeps, and writes audit heads."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from execlave_server.actions.lapse_reservations import lapse_reservations
 from execlave_server.actions.services import Services
 from execlave_server.actions.sign_head import HeadKeeper
 from execlave_server.actions.sign_in import sweep_sign_ins
@@ -18,6 +19,7 @@ from execlave_server.errors import ExeclaveServerError
 SWEEP_EVERY_S = 3_600.0
 APPROVALS_EVERY_S = 2.0  # two look-ups in small indexes; what they find is already refused by the clock
 SIGN_INS_EVERY_S = 600.0
+LAPSE_EVERY_S = 1.0  # two reads by index; money that nobody claimed is free again so soon after its ten minutes
 
 log = structlog.get_logger()
 
@@ -30,6 +32,7 @@ async def upkeep(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(_repeat(lambda: services.disk.look(services.store), LOOK_EVERY_S)),
         asyncio.create_task(_repeat(lambda: _sweep_approvals(services), APPROVALS_EVERY_S)),
         asyncio.create_task(_repeat(lambda: sweep_sign_ins(services), SIGN_INS_EVERY_S)),
+        asyncio.create_task(_repeat(lambda: _lapse(services), LAPSE_EVERY_S)),
     ]
     if services.settings.retention_days:
         tasks.append(asyncio.create_task(_repeat(lambda: _sweep(services), SWEEP_EVERY_S)))
@@ -53,6 +56,11 @@ async def _repeat(work: Callable[[], Awaitable[object]], every_s: float) -> None
         except Exception as error:  # the boundary of a task: what fails now is tried again next time
             log.exception("upkeep.failed", error=str(error))
         await asyncio.sleep(every_s)
+
+
+async def _lapse(services: Services) -> None:
+    if lapsed := await lapse_reservations(services.store, services.clock):
+        log.info("budget.reservations_lapsed", reservations=lapsed)
 
 
 async def _sweep(services: Services) -> None:

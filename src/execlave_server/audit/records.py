@@ -16,8 +16,9 @@ from execlave_server.audit.merkle import LEAF_PREFIX
 class TraceContent(Struct, frozen=True, gc=False):
     """Digests of what a trace says.
 
-    `item` is what the client sent, byte for byte (input, output and metadata stand in it); `log` is the middle of its
-    Datadog log (user and session ids stand in it, prompts never). One can be shown without the other.
+    `item` is what the client sent, byte for byte but for what a policy masked in its output (input, output and metadata
+    stand in it); `log` is the middle of its Datadog log (user and session ids stand in it, prompts never). One can be
+    shown without the other.
     """
 
     item: str

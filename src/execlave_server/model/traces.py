@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from execlave_server.model.json_bytes import canonical_json
 
@@ -48,6 +48,9 @@ class SpanFacts(Struct, rename="camel"):
     parent_span_id: Any = None
     span_kind: Any = None
     span_name: Any = None
+    tool_name: Any = None
+    trace_id: Any = None
+    enforcement: Raw = Raw(b"")
 
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=ID_CHARS_MAX)]
@@ -109,6 +112,12 @@ class TraceItem(Struct, rename="camel"):
         return (_text(self.metadata.span_name) if self.metadata else None) or self.span_name
 
     @property
+    def used_tool(self) -> str | None:
+        """`metadata.toolName`, or the name of a span that is a tool's."""
+        named = _text(self.metadata.tool_name) if self.metadata else None
+        return named or (self.given_span_name if self.given_span_type == "tool" else None)
+
+    @property
     def summed_tokens(self) -> int | None:
         """`totalTokens`, or the sum of the two where it is absent."""
         if self.total_tokens is not None or (self.prompt_tokens is None and self.completion_tokens is None):
@@ -138,7 +147,7 @@ class NewTrace(Struct, frozen=True, gc=False):
     """A trace ready to commit.
 
     `log` is the middle of its Datadog log; `item` what the client sent, packed; `leaf` the hash of its record under
-    `salt`, for the batch's tree.
+    `salt`, for the batch's tree. `cost_nano_usd` is what it cost, as far as that is known.
     """
 
     trace_id: str
@@ -154,6 +163,7 @@ class NewTrace(Struct, frozen=True, gc=False):
     item: bytes
     salt: bytes
     leaf: bytes
+    cost_nano_usd: int | None = None
 
 
 class TraceOutcome(StrEnum):

@@ -87,11 +87,16 @@ class _Group:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledPolicies:
-    """One version of an organization's policies. Selections are remembered; nothing else ever changes."""
+    """One version of an organization's policies. Selections are remembered; nothing else ever changes.
+
+    `afterwards` says whether any judges traces, `reads_afterwards` whether one of those reads their texts.
+    """
 
     everyone: _Group
     by_agent: dict[str, _Group]
     fails_closed: bool
+    afterwards: bool = False
+    reads_afterwards: bool = False
     remembered: dict[_Key, Selection] = attribute(default_factory=dict)
 
     def select(self, action: Action) -> Selection:
@@ -129,18 +134,20 @@ def compile_policies(policies: Iterable[Policy]) -> CompiledPolicies:
     """Index the active policies. Never raises: one that cannot be compiled fails as it is configured to."""
     everyone: list[CompiledPolicy] = []
     by_agent: dict[str, list[CompiledPolicy]] = {}
-    fails_closed = False
+    fails_closed = afterwards = reads_afterwards = False
     for policy in policies:
         if not policy.is_active:
             continue
         compiled = _compile(policy)
         fails_closed |= compiled.fails_closed
+        afterwards |= compiled.afterwards
+        reads_afterwards |= compiled.afterwards and compiled.reads_texts
         if not policy.applies_to_agents:
             everyone.append(compiled)
         for agent in policy.applies_to_agents:
             by_agent.setdefault(agent, []).append(compiled)
     groups = {agent: _Group(applying) for agent, applying in by_agent.items()}
-    return CompiledPolicies(_Group(everyone), groups, fails_closed)
+    return CompiledPolicies(_Group(everyone), groups, fails_closed, afterwards, reads_afterwards)
 
 
 def _compile(policy: Policy) -> CompiledPolicy:

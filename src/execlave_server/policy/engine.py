@@ -116,10 +116,15 @@ def scan_bytes(compiled: CompiledPolicies, action: Action) -> int:
 
 
 def masked_kinds(compiled: CompiledPolicies, action: Action) -> frozenset[PiiKind]:
-    """The kinds of personal data that policies want masked in what the server keeps of this action's output."""
+    """The kinds of personal data that policies want masked in what the server keeps of this action's output.
+
+    A policy in monitor mode only watches: it masks nothing.
+    """
     kinds: frozenset[PiiKind] = frozenset()
     for _, policy in compiled.select(action).checks:
         rule = policy.rule_definition
+        if policy.enforcement_mode is EnforcementMode.MONITOR:
+            continue
         if isinstance(rule, PiiAccessRule) and rule.mask_output:
             names = rule.denied_pii_types
             kinds |= EVERY_KIND if names is None else kinds_of(names, "denied_pii_types")

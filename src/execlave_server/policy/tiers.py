@@ -30,6 +30,9 @@ APPROVED_TOOLS = ("*payment*", "*payout*", "*transfer_funds*", "*delete*", "*dep
 # Of the words that tools carry in their names, those that are destructive whoever uses them.
 DENIED_TOOLS = ("*delete_database*", "*drop_table*", "*drop_database*", "*disable_audit*", "*delete_audit*")
 
+TIER = "tier"  # in the metadata of a policy that a tier brought: the level
+NAME_CHARS_SHOWN = 80  # of an agent's id; a policy's name takes 200
+
 
 class TierPolicy(NamedTuple):
     """One policy of a tier's bundle."""
@@ -73,18 +76,29 @@ BUNDLES: MappingProxyType[AutonomyLevel, tuple[TierPolicy, ...]] = MappingProxyT
 )
 
 
-def policy_of_tier(tier_policy: TierPolicy, level: AutonomyLevel, agent: str, policy_id: str) -> Policy:
-    """One policy of the bundle as it is saved for an agent (its UUID), under a new id."""
+def policy_of_tier(
+    tier_policy: TierPolicy, level: AutonomyLevel, agent: str, policy_id: str, *, agent_name: str = ""
+) -> Policy:
+    """One policy of the bundle as it is saved for an agent (its UUID), under a new id.
+
+    The UUID makes its name the only one in the organization; `agent_name` makes it readable.
+    """
+    named = f"{agent_name[:NAME_CHARS_SHOWN]} ({agent})" if agent_name else agent
     return Policy(
         id=policy_id,
         version=1,
-        name=f"Tier {level}: {tier_policy.policy_type}",
+        name=f"Tier {level}: {tier_policy.policy_type} of {named}",
         policy_type=tier_policy.policy_type,
         enforcement_mode=tier_policy.enforcement_mode,
         rule_definition=tier_policy.rule,
         applies_to_agents=(agent,),
-        metadata={"tier": str(level)},
+        metadata={TIER: str(level)},
     )
+
+
+def is_of_tier(policy: Policy) -> bool:
+    """True for a policy that a tier brought, also once a person has changed it."""
+    return TIER in policy.metadata
 
 
 class TierOverride(StrEnum):

@@ -90,13 +90,15 @@ class Write:
     """Everything one request commits.
 
     `checks` only read. `charges` are statements that must each return a row, like a budget that has room; where one
-    does not, nothing of the write happens, as with a check.
+    does not, nothing of the write happens, as with a check. `settle` gives the statements that follow from what became
+    of each trace, such as its cost, which a duplicate must not bring twice; it is pure and may be asked again.
     """
 
     checks: Sequence[Check] = ()
     charges: Sequence[Call] = ()
     calls: Sequence[Call] = ()
     traces: Traces | None = None
+    settle: Callable[[Sequence[TraceOutcome]], Sequence[Call]] | None = None
     decision: NewDecision | None = None
     events: Sequence[NewEvent | ChangeEvent] = ()
 

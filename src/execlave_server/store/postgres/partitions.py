@@ -8,7 +8,7 @@ from execlave_server.store.postgres.transaction import DAY_US, fetch
 from execlave_server.store.protocol import integer
 from execlave_server.store.statements import Statement
 
-DAYS_AHEAD = 3  # as long as nobody who can make one may be there: partitions are made with the first commit of a day
+DAYS_AHEAD = 3  # made with the first commit of a day, so that no commit of the next one waits for it
 LOOK_AGAIN_US = 3_600_000_000  # how long the answer to "which day had the 262,144th newest trace" is good enough
 
 
@@ -27,8 +27,8 @@ class Partitions:
         That is yesterday, or the day of the 262,144th newest trace where that is longer ago.
         """
         today = now_us // DAY_US
-        if today + DAYS_AHEAD not in self._made:
-            for day in range(today, today + DAYS_AHEAD + 1):
+        for day in range(today, today + DAYS_AHEAD + 1):
+            if day not in self._made:
                 await fetch(connection, self._statements["make_partition"], {"day": day})
                 self._made.add(day)
         if self._looked_at_us is None or not 0 <= now_us - self._looked_at_us < LOOK_AGAIN_US:

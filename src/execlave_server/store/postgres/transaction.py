@@ -51,15 +51,20 @@ class Transaction:
         self._stored: dict[TraceKey, Row] = {}
         self._acceptance = Acceptance(self._stored, self._stored.get)
         self._events: list[NewEvent] = []
+        self._settling: list[tuple[int, Call]] = []
         self.new_labels: dict[Label, int] = {}
 
     async def enter(self, writes: Sequence[Write]) -> str:
         """Share the locks of the organizations that these writes rest on, then read which traces are stored.
 
-        Returns the transaction's id, by which its outcome can be asked for later.
+        One that a write both rests on and changes is locked alone from the start: two that share it could not both
+        change it. Returns the transaction's id, by which its outcome can be asked for later.
         """
         organizations = sorted({number for write in writes for number in _rests_on(write)})
-        rows = await self._rows("enter", {"organizations": organizations})
+        changed = {number for write in writes for number in _changed_by(write)}
+        entered = {"organizations": organizations, "alone": [number in changed for number in organizations]}
+        rows = await self._rows("enter", entered)
+        await self._hold_meters({number for write in writes for number in metered_by(write)})
         keys = {(trace.trace_key, trace.span_key) for write in writes if write.traces for trace in write.traces.items}
         if keys:
             trace_keys, span_keys = zip(*keys, strict=True)
@@ -93,6 +98,12 @@ class Transaction:
         """Take traces into the organization's next batch, but for those that are stored already."""
         return self._acceptance.accept(traces)
 
+    def settle(self, write: Write, outcomes: Sequence[TraceOutcome]) -> None:
+        """Note what follows from what became of a write's traces; it is done last, so that meters are held shortly."""
+        if write.settle and write.traces:
+            number = write.traces.organization
+            self._settling += [(number, call) for call in write.settle(outcomes)]
+
     def record(self, write: Write, rows: Sequence[Sequence[Row]]) -> None:
         """Take in what a write adds to the audit chain; `rows` are what its calls returned."""
         if write.decision:
@@ -104,8 +115,11 @@ class Transaction:
 
         The rows of all batches go in by the order of their keys, so that two servers with the same traces wait for
         each other in one direction only. The heads of the chains are locked before batches get their numbers, so
-        that a chain names its batches in ascending order.
+        that a chain names its batches in ascending order; meters are locked before heads, as decisions do.
         """
+        await self._hold_meters({number for number, _ in self._settling})
+        for _, call in self._settling:
+            await self.call(call)
         organizations = self._acceptance.organizations | {new.organization for new in self._events}
         if not organizations:
             return
@@ -138,6 +152,11 @@ class Transaction:
         rows.sort(key=_trace_key_of)
         if rows:
             await self._connection.copy_records_to_table("traces", records=rows, columns=_COLUMNS)
+
+    async def _hold_meters(self, organizations: set[int]) -> None:
+        """One transaction at a time counts for an organization: many meters in any order would cross."""
+        if organizations:
+            await self._rows("hold_meters", {"organizations": sorted(organizations)})
 
     async def _lock_chains(self, organizations: set[int]) -> Chains:
         rows = [
@@ -206,6 +225,29 @@ def _rests_on(write: Write) -> Iterable[int]:
         for parameters in (step.parameters for steps in (write.checks, write.calls) for step in steps):
             if isinstance(number := parameters.get("organization"), int):
                 yield number
+
+
+_METERING = frozenset({"charge_meter", "add_to_meters", "release_meters", "delete_reservation"})
+_CHANGING = frozenset({"set_agent_status", "insert_policy", "change_policy", "delete_policy"})
+
+
+def metered_by(write: Write) -> Iterable[int]:
+    """The organizations whose meters a write counts in, whatever becomes of its traces."""
+    return {
+        number
+        for steps in (write.charges, write.calls)
+        for step in steps
+        if step.statement in _METERING and isinstance(number := step.parameters["organization"], int)
+    }
+
+
+def _changed_by(write: Write) -> Iterable[int]:
+    """The organizations that a write changes while it rests on them."""
+    return {
+        number
+        for step in write.calls
+        if write.checks and step.statement in _CHANGING and isinstance(number := step.parameters["organization"], int)
+    }
 
 
 def _trace_key_of(row: tuple[Any, ...]) -> tuple[int, int]:

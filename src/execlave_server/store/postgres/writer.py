@@ -24,12 +24,12 @@ from execlave_server.store.grouping import (
 )
 from execlave_server.store.postgres.connection import LOST, Connection, close, connect, translated_errors
 from execlave_server.store.postgres.partitions import Partitions
-from execlave_server.store.postgres.transaction import Transaction, fetch
+from execlave_server.store.postgres.transaction import Transaction, fetch, metered_by
 from execlave_server.store.protocol import Durability, Write, Written
 from execlave_server.store.statements import Statement
 
 TRIES_MAX = 5  # of a transaction that another one crossed
-SETTLE_WITHIN_US = 20_000_000  # longer than the database needs to notice that a session is gone
+SETTLE_WITHIN_S = 20.0  # longer than the database needs to notice that a session is gone
 SETTLE_LOOK_S = 0.05
 _CUT_OFF = tuple(error for error in (*LOST, asyncpg.InterfaceError) if error is not TimeoutError)
 _CROSSED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Writer:
-    """Hands each write to its committer: traces, what rests on checks, and the rest.
+    """Hands each write to its committer: traces, what rests on checks or charges meters, and the rest.
 
     So a decision never waits behind thousands of traces, and a change of the registry, which must wait for all that
     rests on the registry, holds up nothing of its own transaction.
@@ -66,8 +66,9 @@ class Writer:
         """Queue a write; the future is done after its commit."""
         if self._closed:
             raise UnavailableError(STOPPING)
-        committer = self._traces if write.traces else self._checked if write.checks else self._others
-        return committer.submit(write)
+        if write.traces:
+            return self._traces.submit(write)
+        return (self._checked if write.checks or metered_by(write) else self._others).submit(write)
 
     async def stop(self) -> None:
         """Commit what waits, then let go of the database."""
@@ -206,21 +207,25 @@ class Committer:
 
         Raises UnavailableError when that cannot be found out in time.
         """
-        until_us = self._clock.elapsed_us() + SETTLE_WITHIN_US
-        while self._clock.elapsed_us() < until_us:
-            try:
-                connection = await self._connected()
-                wanted = {"transaction": transaction}
-                rows = await fetch(connection, self._statements["outcome_of_transaction"], wanted)
-            except (UnavailableError, *LOST, asyncpg.InterfaceError):
-                rows = []
-            if rows and rows[0][0] != "in progress":
-                return rows[0][0] == "committed"
-            await asyncio.sleep(SETTLE_LOOK_S)
-        raise UnavailableError(
-            "The database was lost during a commit, and whether it happened is not known. Send the same again: what is "
-            "stored already is recognised."
-        )
+        try:
+            async with asyncio.timeout(SETTLE_WITHIN_S):
+                while (outcome := await self._outcome_of(transaction)) is None:  # noqa: ASYNC110 - the database decides
+                    await asyncio.sleep(SETTLE_LOOK_S)
+        except TimeoutError as error:
+            raise UnavailableError(
+                "The database was lost during a commit, and whether it happened is not known. Send the same again: "
+                "what is stored already is recognised."
+            ) from error
+        return outcome
+
+    async def _outcome_of(self, transaction: str) -> bool | None:
+        """Whether a transaction was committed; None while that is open, or nobody can be asked."""
+        statement = self._statements["outcome_of_transaction"]
+        try:
+            rows = await fetch(await self._connected(), statement, {"transaction": transaction})
+        except (UnavailableError, *LOST, asyncpg.InterfaceError):
+            return None
+        return None if rows[0][0] == "in progress" else rows[0][0] == "committed"
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
@@ -249,6 +254,7 @@ async def _apply(transaction: Transaction, write: Write) -> Result:
         return stale()
     rows = [await transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
+    transaction.settle(write, outcomes)
     transaction.record(write, rows)
     return Written(rows, outcomes)
 

@@ -28,6 +28,10 @@ select count(*), cast(coalesce(sum(updated_at_us), 0) as bigint)
 from agents
 where organization = :organization and (agent_id = :reference or id = :reference)
 
+-- name: agent_tier_standing
+select id, autonomy_level from agents
+where organization = :organization and agent_id = :agent_id and environment = :environment
+
 -- name: search_agents
 select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
   profile, created_at_us, updated_at_us, last_seen_at_us, outcome_strictness

@@ -9,14 +9,11 @@ where meters.used + meters.reserved < cast(:cap as bigint)
   and meters.used + meters.reserved + excluded.used + excluded.reserved <= cast(:cap as bigint)
 returning used, reserved
 
--- name: spend_meter
-insert into meters (organization, meter, used, reserved, expires_at_us)
-values (:organization, :meter, :used, 0, :expires_at_us)
-on conflict (organization, meter) do update set used = meters.used + excluded.used
+-- name: read_meter
+select used, reserved from meters where organization = :organization and meter = :meter
 
--- name: release_meter
-update meters set reserved = reserved - :amount
-where organization = :organization and meter = :meter and exists (select 1 from reservations where id = :id)
+-- name: expired_meters
+select meter from meters where expires_at_us < :now_us limit 1
 
 -- name: forget_meters
 delete from meters where expires_at_us < :now_us
@@ -26,13 +23,7 @@ insert into reservations (id, organization, agent, trace_id, amount, meters, lap
 values (:id, :organization, :agent, :trace_id, :amount, :meters, :lapses_at_us)
 
 -- name: delete_reservation
-delete from reservations where id = :id
-
--- name: reservations_of
-select id, organization, agent, trace_id, amount, meters
-from reservations where organization = :organization and agent = :agent
-order by lapses_at_us, id
-limit :limit
+delete from reservations where organization = :organization and id = :id
 
 -- name: lapsed_reservations
 select id, organization, agent, trace_id, amount, meters

@@ -162,5 +162,7 @@ def _apply(transaction: Transaction, write: Write) -> Result:
         return stale()
     rows = [transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
+    for call in write.settle(outcomes) if write.settle else ():
+        transaction.call(call)
     transaction.record(write, rows)
     return Written(rows, outcomes)

@@ -1,5 +1,11 @@
 -- name: enter
-select cast(pg_current_xact_id() as text), count(pg_advisory_xact_lock_shared(1163412801, cast(number as integer)))
+select cast(pg_current_xact_id() as text), count(
+  case when alone then cast(pg_advisory_xact_lock(1163412801, cast(number as integer)) as text)
+    else cast(pg_advisory_xact_lock_shared(1163412801, cast(number as integer)) as text) end)
+from unnest(cast(:organizations as bigint[]), cast(:alone as boolean[])) as known (number, alone)
+
+-- name: hold_meters
+select count(pg_advisory_xact_lock(1163412802, cast(number as integer)))
 from unnest(cast(:organizations as bigint[])) as known (number)
 
 -- name: outcome_of_transaction
