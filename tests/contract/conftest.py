@@ -32,6 +32,7 @@ from execlave_server.store.protocol import (
 from execlave_server.store.sqlite import SqliteStore, create_database
 from execlave_server.store.statements import load_statements
 from postgres_server import Postgres, read_rows
+from tampering import without_triggers
 
 
 class Engine(Protocol):
@@ -81,17 +82,10 @@ class SqliteEngine:
     async def run(self, folder: Path, *statements: str, triggers: bool = True) -> None:
         connection = self._connect(folder)
         connection.execute("pragma foreign_keys = on")
-        kept = (
-            [] if triggers else list(connection.execute("select name, sql from sqlite_schema where type = 'trigger'"))
-        )
         try:
-            with connection:
-                for name, _ in kept:
-                    connection.execute(f"drop trigger {name}")
+            with connection if triggers else without_triggers(connection):
                 for statement in statements:
                     connection.execute(statement)
-                for _, definition in kept:
-                    connection.execute(definition)
         finally:
             connection.close()
 

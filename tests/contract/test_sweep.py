@@ -1,6 +1,7 @@
 """Retention: what goes, what is left and why, and that the sums and the ids hold."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from execlave_server.actions.read_deliveries import DeliveryCounts
 from execlave_server.actions.sweep import (
     BATCHES_PER_STEP,
     DECISIONS_PER_STEP,
-    TRACES_PER_STEP,
+    ROWS_PER_STEP,
     ExpiredBatch,
     Left,
     Sweep,
@@ -17,8 +18,10 @@ from execlave_server.actions.sweep import (
     Wanted,
     plan_steps,
 )
+from execlave_server.actions.verify_evidence import Kept, verify_evidence
+from execlave_server.audit.findings import Code
 from execlave_server.model.traces import TraceOutcome
-from execlave_server.store.protocol import Call, NewDecision, Write, integer
+from execlave_server.store.protocol import Call, Traces, Write, integer
 
 DONE = {"settled": None, "late": 0, "sent_bytes": 9, "latency_us": 1, "answer": None, "status": 202, "now_us": 1}
 ROWS_LEFT = """
@@ -123,33 +126,124 @@ class TestWhatGoes:
         ranges = "select organization, first_batch, last_batch, batches, traces from sweeps order by 1"
         assert await read(ranges) == [(acme.number, 1, 3, 2, 2), (globex.number, 2, 4, 2, 4)]
 
-    async def test_decisions_go_by_their_own_time(self, store, clock, acme, sweep, read):
-        """Decisions past the limit go, however many steps that takes, and are counted on the record."""
-        many = DECISIONS_PER_STEP + 1
+    async def test_decisions_go_with_their_batch(self, store, clock, acme, sweep, read):
+        """Decisions of batches past the limit go, however many steps that takes, and are counted on the record."""
+        many = BATCHES_PER_STEP + 1
         for number in range(many):
-            await store.commit(Write(decision=decision(acme, f"dec_{number}", clock.now_us())))
+            await store.commit(Write(decision=acme.decision(f"dec_{number}")))
         clock.advance(seconds=1)
-        await store.commit(Write(decision=decision(acme, "dec_young", clock.now_us())))
+        await store.commit(Write(decision=acme.decision("dec_young")))
+        dry, swept = await sweep(dry_run=True), await sweep()
+
+        assert (dry.batches, dry.decisions) == (swept.batches, swept.decisions) == (many, many)
+        assert await read("select id from decisions") == [("dec_young",)]
+        assert await read("select id from batches") == [(many + 1,)]
+        assert await read("select batches, traces, decisions from sweeps") == [(many, 0, many)]
+
+    async def test_decisions_of_a_batch_that_is_left_stay(self, store, clock, acme, sweep, read):
+        """A decision that shares its batch with traces that wait is left with them."""
+        await acme.add_destination()
+        traces = Traces(acme.number, [acme.trace("t1")])
+        await store.commit(Write(traces=traces, decision=acme.decision("dec_1")))
+        clock.advance(seconds=1)
         swept = await sweep()
 
-        assert swept.decisions == many
+        assert (swept.decisions, swept.left) == (0, {Left.WAITING: 1})
+        assert await read("select id, batch from decisions") == [("dec_1", 1)]
+
+    async def test_decisions_of_no_batch_go_by_their_own_time(self, store, clock, acme, sweep, read):
+        """Decisions from before the audit chain go when they are old; nothing is written where there are none."""
+        many = DECISIONS_PER_STEP + 1
+        names = [*(f"dec_{number}" for number in range(many)), "dec_young"]
+        rows = [
+            {**acme.decision(name).row, "batch": None, "position": None, "decided_at_us": clock.now_us()}
+            for name in names
+        ]
+        rows[-1]["decided_at_us"] += 1_000_000
+        await store.commit(Write(calls=[Call("insert_decision", row) for row in rows]))
+        clock.advance(seconds=1)
+        dry, swept = await sweep(dry_run=True), await sweep()
+        entries = await read(ENTRIES)
+        again = await sweep()
+
+        assert (dry.decisions, swept.decisions, again.decisions) == (many, many, 0)
         assert await read("select id from decisions") == [("dec_young",)]
-        assert await read("select batches, traces, decisions from sweeps where decisions > 0") == [(0, 0, many)]
+        assert await read("select batches, traces, decisions from sweeps") == [(0, 0, many)]
+        assert [kind for _, kind, _ in entries] == ["sweep.done"] * 2
+        assert await read(ENTRIES) == entries
 
 
-def decision(tenant, decision_id: str, decided_at_us: int) -> NewDecision:
-    """The record of a decision."""
-    nothing = dict.fromkeys(("agent", "agent_reference", "environment", "trace_id", "approval", "client", "salt"))
-    said = {
-        "outcome": "allowed",
-        "violations": "[]",
-        "action_digest": "d",
-        "latency_us": 1,
-        "api_key": "key_1",
-        "policies": "[]",
-    }
-    mine = {"id": decision_id, "organization": tenant.number, "decided_at_us": decided_at_us}
-    return NewDecision(tenant.number, {**nothing, **said, **mine}, bytes(32))
+class TestChain:
+    """What went is on record in the audit chain, which then tells it from what is missing."""
+
+    async def test_an_entry_names_what_went(self, store, clock, acme, commit, read):
+        """Each step leaves an entry with its range, in the name of whoever swept."""
+        await commit(acme, 2, 3)
+        await store.commit(Write(decision=acme.decision("dec_1")))
+        clock.advance(seconds=1)
+        await Sweep(store, clock, Wanted(clock.now_us(), actor="command")).run()
+
+        [(actor, kind, details)] = await read(ENTRIES)
+        [swept] = json.loads(details)["ranges"]
+        assert (actor, kind) == ("command", "sweep.done")
+        assert (swept["first"], swept["last"], swept["batches"]) == (1, 3, 3)
+        assert await swept_ranges(acme) == [(1, 3)]
+        assert await read("select count(*) from audit_sweeping") == [(0,)]
+
+    async def test_what_an_earlier_sweep_removed_divides_a_range(self, store, clock, acme, commit):
+        """Batches on both sides of one that was swept before are different ranges, and all of it verifies."""
+        start_us = clock.now_us()
+        clock.advance(seconds=100)
+        await commit(acme, 1)
+        clock.advance(seconds=-100)
+        await commit(acme, 1)
+        clock.advance(seconds=100)
+        await commit(acme, 1, 1)
+        await Sweep(store, clock, Wanted(start_us + 50_000_000)).run()
+        await Sweep(store, clock, Wanted(clock.now_us())).run()
+
+        assert await swept_ranges(acme) == [(1, 1), (2, 2), (3, 4)]
+
+    async def test_two_sweeps_at_once_leave_one_record(self, store, clock, acme, globex, commit):
+        """Whichever of two sweeps removes a batch, one entry says so, for each organization."""
+        for _ in range(20):
+            await commit(acme, 1, 1)
+            await commit(globex, 1)
+        await asyncio.gather(*(Sweep(store, clock, Wanted(clock.now_us())).run() for _ in range(2)))
+
+        for tenant in (acme, globex):
+            assert await swept_ranges(tenant) != []
+
+    async def test_what_is_gone_without_a_sweep_is_missing(self, acme, commit, sweep, run):
+        """A batch that somebody removed is found, beside those that a sweep removed."""
+        await commit(acme, 1, 1, 1)
+        await run("delete from traces where batch = 2", "delete from batches where id = 2", triggers=False)
+        await sweep()
+
+        findings = (await verify_evidence(acme.store, acme.number, Kept(), ignore)).findings
+        assert [(each.code, each.where) for each in findings] == [(Code.BATCH_MISSING, "batch 2")]
+
+    async def test_a_forced_sweep_is_on_record_too(self, acme, commit, sweep):
+        """What went by force is swept, not missing."""
+        await acme.add_destination()
+        await commit(acme, 1, 1)
+        await sweep(force=True)
+
+        assert await swept_ranges(acme) == [(1, 2)]
+
+
+ENTRIES = "select actor, kind, details from audit_entries where kind = 'sweep.done' order by organization, seq"
+
+
+async def swept_ranges(tenant) -> list[tuple[int, int]]:
+    """The ranges that a verification says were swept; it finds nothing wrong."""
+    verified = await verify_evidence(tenant.store, tenant.number, Kept(), ignore)
+    assert verified.findings == []
+    return [(each.first, each.last) for each in verified.summary.swept]
+
+
+def ignore(_done: int, _total: int) -> None:
+    """Nobody looks at the progress."""
 
 
 class TestWhatIsLeft:
@@ -275,13 +369,14 @@ class TestIds:
 
 def batch(number: int, traces: int = 1, *, waits_for: str | None = None) -> ExpiredBatch:
     """A batch to plan with."""
-    return ExpiredBatch(id=number, received_at_us=number, trace_count=traces, waits_for=waits_for, parked=0)
+    times = {"id": number, "received_at_us": number}
+    return ExpiredBatch(**times, trace_count=traces, decision_count=0, waits_for=waits_for, parked=0)
 
 
 class TestPlan:
     def test_steps_are_small(self):
         """A step ends at the limit of traces or of batches; a batch is never divided."""
-        large, _ = plan_steps([batch(1, TRACES_PER_STEP - 1), batch(2, 2), batch(3, 2_000)], None, force=False)
+        large, _ = plan_steps([batch(1, ROWS_PER_STEP - 1), batch(2, 2), batch(3, 2_000)], None, force=False)
         small, _ = plan_steps([batch(number) for number in range(1, 2 * BATCHES_PER_STEP + 2)], None, force=False)
 
         assert [[each.id for each in step.batches] for step in large] == [[1], [2], [3]]

@@ -34,7 +34,7 @@ from execlave_server.model.agents import AgentProfile, AgentStatus
 from execlave_server.model.organizations import KeyEnvironment, Organization, Role
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
-from execlave_server.store.protocol import Call, Write
+from execlave_server.store.protocol import Write
 from execlave_server.vault.envelope import Vault
 
 SCRIPT = load_script()
@@ -395,9 +395,11 @@ async def sweep(filled, batches):
     number = filled.organization.number
     record = await record_sweep(filled.services.store, number, batches, older_than_us=5, now_us=6)
     first, last = min(batches, default=0), max(batches, default=-1)
-    scope = {"organization": number, "first_batch": first, "last_batch": last}
-    deletes = [Call("sweep_decisions_of_batches", scope)]
-    await filled.services.store.commit(Write(calls=[*record.opening, *deletes, *record.closing], events=record.events))
+    await filled.services.store.commit(Write(calls=[*record.opening, *record.closing], events=record.events))
+    opened = f"insert into audit_sweeping values ({number}, {first}, {last}, 0)"
+    gone = f"between {first} and {last} and {OURS}"
+    deletes = [f"delete from decisions where batch {gone}", f"delete from batches where id {gone}"]
+    await filled.run(opened, *deletes, "delete from audit_sweeping")
 
 
 async def test_swept_is_not_missing(filled, run, read):
@@ -406,11 +408,6 @@ async def test_swept_is_not_missing(filled, run, read):
     without_traces = [batch for (batch,) in await read(f"select id from batches where {OURS} and trace_count = 0")]
     for batch in without_traces[:2]:
         await sweep(filled, [batch])
-        await run(
-            f"insert into audit_sweeping values ({filled.organization.number}, {batch}, {batch}, 0)",
-            f"delete from batches where id = {batch}",
-            "delete from audit_sweeping",
-        )
 
     verified = await filled.verify()
 

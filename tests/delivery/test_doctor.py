@@ -22,6 +22,7 @@ from execlave_server.actions.try_destination import try_destination
 from execlave_server.app.checkup import examine_installation
 from execlave_server.model.destinations import DestinationState
 from execlave_server.model.secret import Secret
+from tampering import without_triggers
 
 
 async def examine(rig, *, organization_id: str | None = None, deep: bool = False) -> Report:
@@ -35,8 +36,9 @@ def change(rig, sql: str, *values: Any) -> None:
     """Change the database as only an accident would; exactly one row."""
     with closing(apsw.Connection(str(rig.services.settings.database))) as connection:
         connection.set_busy_timeout(5_000)
-        connection.execute(sql, values)
-        assert connection.changes() == 1
+        with without_triggers(connection):
+            connection.execute(sql, values)
+            assert connection.changes() == 1
 
 
 def only(report: Report) -> Finding:

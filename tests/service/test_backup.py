@@ -17,6 +17,7 @@ from execlave_server.app import backups
 from execlave_server.clock import SystemClock
 from execlave_server.errors import BackupError
 from execlave_server.settings import Settings
+from tampering import without_triggers
 
 TRACES_PER_REQUEST = 20
 
@@ -248,7 +249,8 @@ class TestRestore:
         changed = tmp_path / "changed.db"
         shutil.copy(backup, changed)
         connection = apsw.Connection(str(changed))
-        connection.execute(change)
+        with without_triggers(connection):
+            connection.execute(change)
         connection.close()
 
         with pytest.raises(BackupError, match=said):

@@ -21,7 +21,7 @@ def template(tmp_path_factory) -> Installation:
             made.add_destination()
             for name in ("waiting", "young"):
                 assert server.agent.ingest({"traceId": name, "status": "success"}).status == 202
-        made.rows("update batches set received_at_us = received_at_us - ? where id < 3", 100 * DAY_US)
+        made.tamper("update batches set received_at_us = received_at_us - ? where id < 3", 100 * DAY_US)
     return made
 
 

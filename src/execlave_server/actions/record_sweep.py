@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,13 +27,14 @@ async def record_sweep(
 ) -> SweepRecord:
     """What belongs into the write that removes these batches of an organization; decisions of no batch may go with it.
 
-    The write's checks must hold that no other batch of the organization lies in between, or it is not of these ranges.
+    The write's checks must hold that each of these batches is still there.
     """
     scope: dict[str, Value] = {"organization": organization}
     around: dict[str, Value] = {"first_batch": min(batches, default=0), "last_batch": max(batches, default=-1)}
     found = await store.rows("recorded_roots", scope | around)
-    runs = list(_runs([(integer(batch), _root(details)) for batch, details in found], batches))
-    ends = [(run[0][0], run[-1][0]) for run in runs] or [(0, -1)]
+    there = [_There(integer(batch), _root(details), bool(follows_swept)) for batch, details, follows_swept in found]
+    runs = list(_runs(there, batches))
+    ends = [(run[0].batch, run[-1].batch) for run in runs] or [(0, -1)]
     opening = [Call("open_sweep", {**scope, "first_batch": first, "last_batch": last}) for first, last in ends]
     ranges = tuple(swept for run in runs if (swept := _range(run)))
     details = Sweep(older_than_us=older_than_us, ranges=ranges)
@@ -40,22 +42,31 @@ async def record_sweep(
     return SweepRecord(opening, [Call("close_sweep", scope)], [NewEvent(organization, event)])
 
 
-def _runs(there: Sequence[tuple[int, str | None]], batches: Collection[int]) -> Iterator[list[tuple[int, str | None]]]:
-    """The batches in unbroken ranges: where one of the organization stays in between, a new range begins."""
-    run: list[tuple[int, str | None]] = []
-    for batch, root in there:
-        if batch in batches:
-            run.append((batch, root))
-        elif run:
+class _There(NamedTuple):
+    """A batch that is there; `root` is None from before the chain. Others were swept before it since the one before."""
+
+    batch: int
+    root: str | None
+    follows_swept: bool
+
+
+def _runs(there: Sequence[_There], batches: Collection[int]) -> Iterator[list[_There]]:
+    """The batches in unbroken ranges: where one stays in between, or was swept earlier, a new range begins."""
+    wanted = set(batches)
+    run: list[_There] = []
+    for each in there:
+        if run and (each.follows_swept or each.batch not in wanted):
             yield run
             run = []
+        if each.batch in wanted:
+            run.append(each)
     if run:
         yield run
 
 
-def _range(run: Sequence[tuple[int, str | None]]) -> SweptRange | None:
+def _range(run: Sequence[_There]) -> SweptRange | None:
     """A range as the entry has it; None where nothing of it was ever in the chain."""
-    recorded = [(batch, root) for batch, root in run if root is not None]
+    recorded = [(each.batch, each.root) for each in run if each.root is not None]
     return swept_range(recorded) if recorded else None
 
 

@@ -1,4 +1,4 @@
-"""Retention: whole batches that are older than the limit go, in small steps, and what went is written down."""
+"""Retention: whole batches that are older than the limit go, in small steps, and the audit chain says which."""
 
 import asyncio
 from collections import Counter
@@ -8,14 +8,16 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from execlave_server.actions.record_sweep import SweepRecord, record_sweep
+from execlave_server.audit.changes import SERVER
 from execlave_server.clock import Clock
 from execlave_server.model.organizations import Organization
-from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Store, Value, Write, integer
+from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Store, Value, Write, Written, integer
 
 BATCHES_PER_PAGE = 500  # looked at in one read
-TRACES_PER_STEP = 500  # in one transaction, but for a single batch that has more: some milliseconds of the writer
+ROWS_PER_STEP = 500  # traces and decisions, in one transaction, but for a single batch that has more: some milliseconds
 BATCHES_PER_STEP = 100  # the same, where batches are small
-DECISIONS_PER_STEP = 500
+DECISIONS_PER_STEP = 500  # of those that are of no batch
 REST_PER_WORK = 9  # a sweep has at most a tenth of the writer's time: 15,000 traces a second when measured
 REST_S_MIN = 0.01
 DAY_US = 86_400_000_000
@@ -52,8 +54,14 @@ class ExpiredBatch(Struct, frozen=True):
     id: int
     received_at_us: int
     trace_count: int
+    decision_count: int
     waits_for: str | None
     parked: int | None
+
+    @property
+    def row_count(self) -> int:
+        """How many traces and decisions go with it."""
+        return self.trace_count + self.decision_count
 
     @property
     def left(self) -> Left | None:
@@ -75,6 +83,11 @@ class Step:
         """How many traces go with them."""
         return sum(batch.trace_count for batch in self.batches)
 
+    @property
+    def decision_count(self) -> int:
+        """How many decisions go with them."""
+        return sum(batch.decision_count for batch in self.batches)
+
 
 @dataclass(slots=True)
 class Swept:
@@ -95,11 +108,15 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be swept: everything received before a time; with `force` also what waits or is parked."""
+    """What is to be swept: everything received before a time; with `force` also what waits or is parked.
+
+    `actor` is who wants it, as the audit chain names it.
+    """
 
     before_us: int
     force: bool = False
     dry_run: bool = False
+    actor: str = SERVER
 
 
 Report = Callable[[int, int], object]
@@ -124,8 +141,8 @@ def plan_steps(page: Sequence[ExpiredBatch], unbroken: int | None, *, force: boo
             close()
             unbroken = None
             continue
-        traces = sum(each.trace_count for each in step)
-        if len(step) == BATCHES_PER_STEP or traces + batch.trace_count > TRACES_PER_STEP:
+        rows = sum(each.row_count for each in step)
+        if len(step) == BATCHES_PER_STEP or rows + batch.row_count > ROWS_PER_STEP:
             close()
         step.append(batch)
     close()
@@ -183,40 +200,56 @@ class Sweep:
                 "last": last.id,
             }
             forced = {"forced": int(self._wanted.force)}
-            record = {**span, **forced, "sweep": self._id, "range": step.range, "now_us": self._clock.now_us()}
-            names = [*(["sweep_parked"] if self._wanted.force else []), "sweep_outbox", "sweep_traces"]
-            calls = [*(Call(name, span) for name in names), Call("record_sweep", record), Call("sweep_batches", span)]
+            now_us = self._clock.now_us()
+            row = {**span, **forced, "sweep": self._id, "range": step.range, "now_us": now_us}
+            chained = await self._chained(organization, [batch.id for batch in step.batches], now_us)
+            names = ["sweep_parked"] if self._wanted.force else []
+            names += ["sweep_outbox", "sweep_traces", "sweep_decisions_of_batches"]
+            removing = [*(Call(name, span) for name in names), Call("record_sweep", row), Call("sweep_batches", span)]
+            calls = [*chained.opening, *removing, *chained.closing]
             check = Check("sweepable", {**span, **forced}, (len(step.batches),))
             try:
-                await self._commit(Write(checks=[check], calls=calls))
+                await self._commit(Write(checks=[check], calls=calls, events=chained.events))
             except StaleError:
                 self._swept.left[Left.CHANGED] += len(step.batches)
                 return
         self._swept.batches += len(step.batches)
         self._swept.traces += step.trace_count
+        self._swept.decisions += step.decision_count
         self._tell()
 
     async def _sweep_decisions(self, organization: int) -> None:
         expired: dict[str, Value] = {"organization": organization, "before_us": self._wanted.before_us}
+        rows = await self._store.rows("count_expired_decisions", expired)
+        left = integer(rows[0][0])
         if self._wanted.dry_run:
-            rows = await self._store.rows("count_expired_decisions", expired)
-            self._swept.decisions += integer(rows[0][0])
+            self._swept.decisions += left
             return
         step = expired | {"limit": DECISIONS_PER_STEP}
-        gone = DECISIONS_PER_STEP
-        while gone == DECISIONS_PER_STEP:
-            record = step | {"sweep": self._id, "now_us": self._clock.now_us()}
-            calls = [Call("record_swept_decisions", record), Call("sweep_decisions", step)]
-            gone = await self._commit(Write(calls=calls))
+        while left > 0:
+            now_us = self._clock.now_us()
+            row = step | {"sweep": self._id, "now_us": now_us}
+            chained = await self._chained(organization, [], now_us)
+            removing = [Call("record_swept_decisions", row), Call("sweep_decisions", step)]
+            calls = [*chained.opening, *removing, *chained.closing]
+            written = await self._commit(Write(calls=calls, events=chained.events))
+            gone = len(written.rows[len(chained.opening) + 1])
             self._swept.decisions += gone
+            left = left - gone if gone else 0
 
-    async def _commit(self, write: Write) -> int:
-        """Commit a step, then rest in proportion to what it took; how many rows its last statement returned."""
+    async def _chained(self, organization: int, batches: Sequence[int], now_us: int) -> SweepRecord:
+        wanted = self._wanted
+        return await record_sweep(
+            self._store, organization, batches, older_than_us=wanted.before_us, now_us=now_us, actor=wanted.actor
+        )
+
+    async def _commit(self, write: Write) -> Written:
+        """Commit a step, then rest in proportion to what it took."""
         started_us = self._clock.elapsed_us()
         written = await self._store.commit(write)
         worked_s = (self._clock.elapsed_us() - started_us) / 1_000_000
         await asyncio.sleep(max(REST_S_MIN, worked_s * REST_PER_WORK))
-        return len(written.rows[-1])
+        return written
 
     def _tell(self) -> None:
         if self._report:

@@ -14,6 +14,7 @@ from execlave_server.api.times import iso
 from execlave_server.app.backups import BackupNote, Report, back_up
 from execlave_server.app.backups import restore as restore_backup
 from execlave_server.app.installation import key_file
+from execlave_server.audit.changes import COMMAND
 from execlave_server.cli.options import data_dir_option, json_option, print_json, settings_of, with_services
 from execlave_server.clock import SystemClock
 
@@ -49,7 +50,7 @@ def sweep(data_dir: Path | None, days: int | None, *, force: bool, dry_run: bool
             def report(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
 
-            return await Sweep(services.store, services.clock, Wanted(before_us, force, dry_run), report).run()
+            return await Sweep(services.store, services.clock, Wanted(before_us, force, dry_run, COMMAND), report).run()
 
     if not days:
         raise click.UsageError("RETENTION_DAYS is 0, keep for ever. Say --days N to sweep all the same.")

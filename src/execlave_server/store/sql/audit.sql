@@ -29,12 +29,15 @@ insert into audit_sweeping (organization, first_batch, last_batch) values (:orga
 delete from audit_sweeping where organization = :organization
 
 -- name: recorded_roots
-select b.id, e.details
-from batches b left join audit_entries e on e.organization = b.organization and e.seq = b.audit_seq
-where b.organization = :organization and b.id >= :first_batch and b.id <= :last_batch
+select b.id, e.details, case when exists (
+    select 1 from audit_entries r
+    where r.organization = b.organization and r.seq > b.seq_before and r.seq < b.audit_seq and r.kind = 'batch.root'
+  ) then 1 else 0 end as follows_swept
+from (
+    select id, organization, audit_seq, lag(audit_seq) over (order by id) as seq_before
+    from batches
+    where organization = :organization and id >= :first_batch and id <= :last_batch
+  ) as b
+left join audit_entries e on e.organization = b.organization and e.seq = b.audit_seq
 order by b.id
 
--- name: sweep_decisions_of_batches
-delete from decisions
-where organization = :organization and batch >= :first_batch and batch <= :last_batch
-returning id

@@ -1,5 +1,7 @@
+-- Decisions go with their batch; those of none are from before the audit chain, and go by their own time.
+
 -- name: expired_batches
-select b.id, b.received_at_us, b.trace_count,
+select b.id, b.received_at_us, b.trace_count, b.decision_count,
   (select max(d.state) from destinations d join outbox x on x.destination = d.number and x.batch = b.id
    where d.organization = b.organization and x.due_at_us is not null) as waits_for,
   (select max(x.parked_count) from destinations d join outbox x on x.destination = d.number and x.batch = b.id
@@ -48,10 +50,18 @@ where id in (
     and t.id between b.first_trace and b.last_trace and t.batch = b.id
 )
 
+-- name: sweep_decisions_of_batches
+delete from decisions
+where organization = :organization and batch in (
+  select id from batches
+  where organization = :organization
+    and (received_at_us, id) >= (:from_us, :first) and (received_at_us, id) <= (:to_us, :last)
+)
+
 -- name: record_sweep
 insert into sweeps (sweep, organization, first_batch, last_batch, batches, traces, decisions, last_trace,
   received_from_us, received_to_us, forced, swept_at_us)
-select :sweep, :organization, :range, :last, count(*), sum(trace_count), 0, max(last_trace),
+select :sweep, :organization, :range, :last, count(*), sum(trace_count), sum(decision_count), max(last_trace),
   min(received_at_us), max(received_at_us), :forced, :now_us
 from batches
 where organization = :organization
@@ -60,6 +70,7 @@ on conflict (sweep, organization, first_batch) do update set
   last_batch = excluded.last_batch,
   batches = sweeps.batches + excluded.batches,
   traces = sweeps.traces + excluded.traces,
+  decisions = sweeps.decisions + excluded.decisions,
   last_trace = case when sweeps.last_trace > excluded.last_trace then sweeps.last_trace else excluded.last_trace end,
   received_to_us = excluded.received_to_us,
   swept_at_us = excluded.swept_at_us
@@ -75,7 +86,7 @@ insert into sweeps (sweep, organization, first_batch, last_batch, batches, trace
 select :sweep, :organization, 0, 0, 0, 0, count(*), 0, min(decided_at_us), max(decided_at_us), 0, :now_us
 from (
   select decided_at_us from decisions
-  where organization = :organization and decided_at_us < :before_us
+  where organization = :organization and decided_at_us < :before_us and batch is null
   order by decided_at_us, id
   limit :limit
 ) as expired
@@ -90,14 +101,14 @@ on conflict (sweep, organization, first_batch) do update set
 delete from decisions
 where id in (
   select id from decisions
-  where organization = :organization and decided_at_us < :before_us
+  where organization = :organization and decided_at_us < :before_us and batch is null
   order by decided_at_us, id
   limit :limit
 )
 returning id
 
 -- name: count_expired_decisions
-select count(*) from decisions where organization = :organization and decided_at_us < :before_us
+select count(*) from decisions where organization = :organization and decided_at_us < :before_us and batch is null
 
 -- name: drop_swept_days
 select 0 where :before_us < 0

@@ -1,6 +1,6 @@
 -- What retention removed: what is in no table but in a range here was swept, everything else that is not there is missing.
 -- A row is one unbroken range of one organization's batches, in order of (received_at_us, id), that one sweep removed; or,
--- with no batches, the decisions it removed.
+-- with no batches, the decisions it removed that were of no batch.
 create table sweeps (
   sweep text not null,
   organization bigint not null,

@@ -7,6 +7,21 @@ select updated_at_us from destinations where organization = :organization and id
 -- name: ledger_unchanged
 select fence, parked_count, settled from outbox where destination = :destination and batch = :batch for no key update
 
+-- name: sweepable
+select count(*)
+from (
+    select b.id
+    from batches b
+    where b.organization = :organization
+      and (b.received_at_us, b.id) >= (:from_us, :first) and (b.received_at_us, b.id) <= (:to_us, :last)
+      and (:forced = 1 or not exists (
+        select 1 from destinations d join outbox x on x.destination = d.number and x.batch = b.id
+        where d.organization = b.organization and (x.due_at_us is not null or x.parked_count > 0)
+      ))
+    order by b.id
+    for update
+  ) as held
+
 -- name: person_standing
 select role, disabled_at_us from users where organization = :organization and id = :person for share
 
