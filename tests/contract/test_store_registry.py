@@ -8,6 +8,8 @@ import pytest
 
 from execlave_server.actions.doctor.ledger import LedgerRow
 from execlave_server.actions.doctor.queue import QueueFacts
+from execlave_server.actions.meter import Reservation
+from execlave_server.actions.read_budgets import StoredBudget
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
 from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
@@ -41,7 +43,11 @@ FOUND_AS = [
     (ParkedLog, "find_parked"),
     (ParkedLog, "list_parked"),
     (QueueFacts, "queue_facts"),
+    (Reservation, "claimable_reservations"),
+    (Reservation, "lapsed_reservations"),
     (SealedSecret, "list_sealed"),
+    (StoredBudget, "find_budget_rule"),
+    (StoredBudget, "live_budget_rules"),
     (StoredPolicy, "find_policy"),
     (StoredPolicy, "live_policies"),
     (StoredVersion, "policy_versions"),
