@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from execlave_server.actions.meter import Meter, count_meter, nano, spend_meter, spend_meters
+from execlave_server.actions.meter import Meter, count_meter, money_meters, nano, spend_meter
 from execlave_server.actions.read_policies import list_policies
 from execlave_server.actions.services import Services
+from execlave_server.actions.watch_budgets import payer_of
 from execlave_server.audit.canonical import NANO
 from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.organizations import Organization
@@ -118,7 +119,7 @@ class _Trial:
         if said is not EnforcementMode.BLOCK:
             for counter, meter in counts.items():
                 self._add(meter, counter.adds, now_us)
-            for meter in spend_meters(agent, now_us) if spends else ():
+            for meter in money_meters(payer_of(action), (), now_us).values() if spends else ():
                 self._add(meter, nano(action.cost_usd), now_us)
         return said, not verdict.unevaluated
 
