@@ -11,8 +11,8 @@ from execlave_server.actions.doctor.ledger import LedgerRow
 from execlave_server.actions.doctor.queue import QueueFacts
 from execlave_server.actions.grant_access import Grant, Peer
 from execlave_server.actions.judge_traces import Claimed
-from execlave_server.actions.pin_tools import Baseline
 from execlave_server.actions.meter import Reservation
+from execlave_server.actions.pin_tools import Baseline
 from execlave_server.actions.read_budgets import StoredBudget
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
