@@ -12,7 +12,7 @@ from tink import aead
 
 from audit_ledger import load_script
 from execlave_server.actions.configure_destination import Wanted, add_destination
-from execlave_server.actions.enforce_policy import EnforceRequest, enforce_policy
+from execlave_server.actions.enforce_policy import Asked, enforce_policy
 from execlave_server.actions.erase_content import Erased, erase_user
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.export_evidence import export_evidence
@@ -33,6 +33,7 @@ from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.model.agents import AgentProfile, AgentStatus
 from execlave_server.model.organizations import KeyEnvironment, Organization, Role
 from execlave_server.model.secret import Secret
+from execlave_server.policy.action import Action
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Write
 from execlave_server.vault.envelope import Vault
@@ -72,7 +73,8 @@ class Filled:
 
     async def decide(self, trace_id: str | None = None) -> None:
         """One decision."""
-        await enforce_policy(self.services, self.key, EnforceRequest("bot", "production", trace_id, "ab" * 32))
+        asked = Asked(Action("bot", "hi", environment="production"), "ab" * 32, trace_id=trace_id)
+        await enforce_policy(self.services, self.key, asked)
 
     async def verify(self, kept: Kept | None = None) -> Verified:
         """The verification of everything."""

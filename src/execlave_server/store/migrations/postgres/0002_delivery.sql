@@ -1,0 +1,1 @@
+-- What SQLite adds here has been part of the start on this engine.
