@@ -235,7 +235,7 @@ async def _apply(transaction: Transaction, write: Write) -> Result:
     rows = [await transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
     transaction.settle(write, outcomes)
-    transaction.record(write)
+    await transaction.record(write)
     return Written(rows, outcomes)
 
 
