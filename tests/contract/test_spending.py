@@ -412,6 +412,24 @@ class TestConcurrency:
             for (reserved,) in await rig.read("select used + reserved from meters where meter like 'spend:user:%'")
         )
 
+    async def test_every_racer_is_answered(self, engine, rig, new_server):
+        """Many decisions race through the thresholds and caps of many rules: none is put off, none passes a cap."""
+        rigs = [rig, await new_server()] if engine.name == "postgres" else [rig]
+        for number in range(8):
+            scope, action = ("org", "agent", "user")[number % 3], ("block", "warn")[number % 2]
+            await rig.rule(5 + number, action, scope, warning_threshold_pct=40 + 5 * number)
+
+        answers = await asyncio.gather(
+            *(
+                rigs[number % len(rigs)].ask(0.1 if number % 3 else 1.0, userId=f"u{number % 2}")
+                for number in range(150)
+            )
+        )
+
+        assert {answer.outcome for answer in answers} == {ALLOWED, BLOCKED}
+        assert await rig.money() == (0, 5)
+        assert await rig.events("budget.hit") == 1
+
     @pytest.mark.parametrize("action", ["block", "pause_agent"])
     async def test_servers_that_count_do_not_cross(self, engine, rig, clock, new_server, action):
         """Decisions, pauses, traces and lapses of many agents on two servers wait for each other in one direction."""

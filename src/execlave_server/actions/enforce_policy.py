@@ -31,7 +31,7 @@ from execlave_server.policy.action import Action, Facts
 from execlave_server.policy.budgets import add_violations, judge_budgets
 from execlave_server.policy.engine import CompiledPolicies, decide, fails_closed, scan_bytes
 from execlave_server.policy.standing import check_agent, check_key, refuse_uncommitted
-from execlave_server.store.protocol import Call, Check, NewEvent, StaleError, Traces, Write
+from execlave_server.store.protocol import Call, Check, NewEvent, StaleError, Telling, Traces, Write
 
 DECIDE_AGAIN_MAX = 8  # each time means that what it rests on changed between reading and committing
 OFF_LOOP_BYTES = 32_000  # scanning more text than this would delay the answers of other requests
@@ -217,6 +217,7 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
     charges: list[Call] = []
     calls: list[Call] = []
     events: list[NewEvent] = []
+    tellings: list[Telling] = []
     organization, gathered, action = basis.key.organization, judged.gathered, judged.action
     runs = decision.outcome is not Outcome.BLOCKED
     if runs and gathered:
@@ -226,7 +227,7 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
     if gathered:
         cost, read_at_us = nano(action.cost_usd), gathered.facts.now_us
         effects = budget_effects(organization, basis.agent, gathered.held_to, cost, read_at_us, runs=runs)
-        charges, calls, events = charges + effects.charges, calls + effects.calls, events + effects.events
+        calls, events, tellings = calls + effects.calls, effects.events, effects.tellings
     if judged.approval:
         calls, events = [*calls, *judged.approval.calls], [*events, *judged.approval.events]
     stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
@@ -239,6 +240,7 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
         traces=Traces(basis.key.organization, traces) if traces else None,
         decision=new_decision(decision, facts, salt),
         events=events,
+        tellings=tellings,
     )
 
 

@@ -89,7 +89,7 @@ async def _baseline(services: Services, organization: int, action: Action) -> Ma
 def charges_of(organization: int, gathered: Gathered, action: Action, policies: Sequence[Policy]) -> list[Call]:
     """What a decision that lets the action go counts within the caps that would block it."""
     caps, amount = _caps(policies), nano(action.cost_usd)
-    limits = _money_caps(gathered, amount, policies)
+    limits = _money_caps(gathered, policies)
     counted = [
         charge(organization, meter, used=counter.adds, cap=caps.get(("count", counter.policy_id), NO_CAP))
         for counter, meter in gathered.counts.items()
@@ -113,7 +113,7 @@ def reservation_of(
     amount = nano(action.cost_usd)
     if not (gathered.money and amount):
         return []
-    capped = _money_caps(gathered, amount, policies)
+    capped = _money_caps(gathered, policies)
     agent, now_us = action.agent_uuid or action.agent_id, gathered.facts.now_us
     names = msgspec.json.encode(list(gathered.money)).decode()
     free = {meter: amount for name, meter in gathered.money.items() if name not in capped}
@@ -121,8 +121,8 @@ def reservation_of(
     return [add(organization, free, reserved=True), reserve(kept, now_us)]
 
 
-def _money_caps(gathered: Gathered, amount: int, policies: Sequence[Policy]) -> dict[str, int]:
-    """How much each meter of money may hold once this amount is reserved, by its name."""
+def _money_caps(gathered: Gathered, policies: Sequence[Policy]) -> dict[str, int]:
+    """The smallest cap of each meter of money, by its name, among what would block."""
     caps = _caps(policies)
     found = [
         (meter.name, caps["spend", spend.key])
@@ -130,7 +130,7 @@ def _money_caps(gathered: Gathered, amount: int, policies: Sequence[Policy]) -> 
         if ("spend", spend.key) in caps
     ]
     smallest: dict[str, int] = {}
-    for name, cap in found + gathered.held_to.limits(amount, gathered.facts.now_us):
+    for name, cap in found + gathered.held_to.caps:
         smallest[name] = min(smallest.get(name, cap), cap)
     return smallest
 

@@ -255,7 +255,7 @@ async def _apply(transaction: Transaction, write: Write) -> Result:
     rows = [await transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
     transaction.settle(write, outcomes)
-    transaction.record(write, rows)
+    await transaction.record(write, rows)
     return Written(rows, outcomes)
 
 
