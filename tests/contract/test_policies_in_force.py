@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from execlave_server.store.disk import FolderDisk, Reserve
 from execlave_server.store.protocol import Store
 from execlave_server.vault.envelope import Vault
 from execlave_server.vault.key_encryption_key import create_key_file, open_key_file
+from validator_server import Answer, ValidatorServer, make_certificates, says
 
 ALLOWED, BLOCKED = Outcome.ALLOWED, Outcome.BLOCKED
 
@@ -48,9 +50,10 @@ def policy_body(tool: str = "wipe_*", mode: str = "block", **more: Any) -> bytes
 
 
 @asynccontextmanager
-async def serving(store: Store, clock: SettableClock, folder: Any) -> AsyncIterator[Services]:
+async def serving(store: Store, clock: SettableClock, folder: Path, ca_file: str = "") -> AsyncIterator[Services]:
     """A server's services on a store."""
-    settings, pepper = Settings(data_dir=folder), Secret("pepper")
+    settings = Settings(data_dir=folder, validator_allow="127.0.0.1", validator_ca_file=ca_file)
+    pepper = Secret("pepper")
     connector = ValidatorConnector(settings)
     disk, key = FolderDisk(folder), folder / "kek"
     if not key.exists():
@@ -137,6 +140,28 @@ async def test_of_two_changes_on_one_version_one_is_refused(opened, clock, tmp_p
         (stored,) = await here.store.rows("live_policies", {"organization": number})
 
     assert stored[1] == 3 - len(refused)
+
+
+async def test_a_decision_made_again_asks_its_validator_once(store, clock, tmp_path):
+    """Policies that change while a validator thinks make the decision anew, on what it said the first time."""
+    make_certificates(tmp_path)
+    loop = asyncio.get_running_loop()
+    with ValidatorServer(tmp_path).running() as validator:
+        async with serving(store, clock, tmp_path, validator.ca_file) as here:
+            organization = await create_organization(here, "Acme")
+            number, key = organization.number, await agent_key(here, organization)
+
+            def change_meanwhile(_question: object) -> Answer:
+                changing = create_policy(here, number, "test", policy_body("other", name=str(len(validator.asked))))
+                asyncio.run_coroutine_threadsafe(changing, loop).result()
+                return says("deny")
+
+            validator.answer = change_meanwhile
+            rule = {"url": validator.literal_url}
+            await create_policy(here, number, "test", policy_body(policyType="custom_validator", ruleDefinition=rule))
+            outcome = await wipe(here, key)
+
+    assert (outcome, len(validator.asked)) == (BLOCKED, 1)
 
 
 async def test_shadow_counts_what_a_monitor_saw(services):
