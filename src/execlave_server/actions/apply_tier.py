@@ -11,7 +11,7 @@ from execlave_server.actions.services import Services
 from execlave_server.model.agents import AutonomyLevel
 from execlave_server.model.policies import Policy
 from execlave_server.policy.tiers import BUNDLES, is_of_tier, policy_of_tier, tier_override
-from execlave_server.store.protocol import Call, NewEvent, Write
+from execlave_server.store.protocol import Call, ChangeEvent, NewEvent, Write
 
 
 async def tier_change(
@@ -52,8 +52,8 @@ def _is_changed(stored: StoredPolicy) -> bool:
 
 def _joined(writes: Iterable[Write], events: Iterable[NewEvent]) -> Write:
     calls: list[Call] = []
-    joined: list[NewEvent] = []
+    joined: list[NewEvent | ChangeEvent] = []
     for write in writes:
         calls += write.calls
-        joined += write.events
+        joined += write.events  # a policy's name none of its calls, whose places are others now
     return Write(calls=calls, events=[*joined, *events])
