@@ -7,20 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
-import tink
-from tink import aead
 
 from audit_ledger import load_script
 from execlave_server.actions.configure_destination import Wanted, add_destination
 from execlave_server.actions.enforce_policy import Asked, enforce_policy
 from execlave_server.actions.erase_content import Erased, erase_user
-from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.export_evidence import export_evidence
 from execlave_server.actions.govern_agent import set_agent_status
-from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.ingest_traces import ingest_traces
 from execlave_server.actions.issue_key import create_organization, issue_key
-from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.record_sweep import record_sweep
 from execlave_server.actions.register_agent import Registration, register_agent
 from execlave_server.actions.services import Services
@@ -29,14 +24,12 @@ from execlave_server.actions.verify_evidence import Kept, Verified, verify_evide
 from execlave_server.api.trace_items import read_items
 from execlave_server.audit.findings import Code
 from execlave_server.audit.verify import LogAnchor
-from execlave_server.datadog.connection import DatadogConnector
 from execlave_server.model.agents import AgentProfile, AgentStatus
 from execlave_server.model.organizations import KeyEnvironment, Organization, Role
 from execlave_server.model.secret import Secret
 from execlave_server.policy.action import Action
-from execlave_server.settings import Settings
 from execlave_server.store.protocol import Write
-from execlave_server.vault.envelope import Vault
+from office import services_on
 
 SCRIPT = load_script()
 
@@ -73,8 +66,8 @@ class Filled:
 
     async def decide(self, trace_id: str | None = None) -> None:
         """One decision."""
-        asked = Asked(Action("bot", "hi", environment="production"), "ab" * 32, trace_id=trace_id)
-        await enforce_policy(self.services, self.key, asked)
+        action = Action("bot", "hello", environment="production")
+        await enforce_policy(self.services, self.key, Asked(action, "ab" * 32, trace_id=trace_id))
 
     async def verify(self, kept: Kept | None = None) -> Verified:
         """The verification of everything."""
@@ -93,16 +86,9 @@ class Filled:
 
 
 @pytest.fixture
-async def filled(store, clock, run) -> Filled:
+async def filled(store, clock, run, tmp_path) -> Filled:
     """An organization with some history, and another one beside it."""
-    aead.register()
-    settings = Settings()
-    key_encryption_key = tink.new_keyset_handle(aead.aead_key_templates.AES256_GCM).primitive(aead.Aead)
-    keys = KeyRing(store, Secret("pepper"), clock)
-    connector = DatadogConnector(settings)
-    services = Services(
-        store, clock, settings, Vault(key_encryption_key), keys, AgentRegistry(store), CostEstimator(), connector
-    )
+    services = services_on(store, clock, tmp_path)
     made = []
     for name in ("other", "filled"):
         organization = await create_organization(services, name)
@@ -125,7 +111,7 @@ async def filled(store, clock, run) -> Filled:
     await filled.ingest("t2")
     await filled.decide()
     yield filled
-    await connector.close()
+    await services.datadog.close()
 
 
 async def test_what_was_committed_verifies(filled):

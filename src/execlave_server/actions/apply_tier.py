@@ -55,5 +55,5 @@ def _joined(writes: Iterable[Write], events: Iterable[NewEvent]) -> Write:
     joined: list[NewEvent | ChangeEvent] = []
     for write in writes:
         calls += write.calls
-        joined += write.events
+        joined += write.events  # a policy's name none of its calls, whose places are others now
     return Write(calls=calls, events=[*joined, *events])
