@@ -188,7 +188,7 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
         calls = reservation_of(
             organization, judged.gathered, judged.action, decision_id=decision.id, trace_id=asked.trace_id
         )
-    stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
+    stopped = decision.outcome is Outcome.BLOCKED
     traces = [_trace_of(services, basis, asked, judged, now_us)] if stopped else []
     [salt] = services.clock.salts(1)
     return Write(
@@ -225,7 +225,7 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
     assert decision.status is not None
     said = {
         "traceId": decision.trace_id,
-        "agentId": basis.agent.agent_id if basis.agent else action.agent_id,
+        "agentId": (basis.agent.agent_id if basis.agent else action.agent_id) or None,
         "environment": action.environment or (basis.agent.environment if basis.agent else None),
         "sessionId": asked.session_id,
         "userId": asked.user_id,
@@ -281,15 +281,23 @@ def _known(action: Action, key: ApiKey, agent: Agent | None) -> Action:
 async def _fail(services: Services, presented: str, asked: Asked, error: UnavailableError) -> Decision:
     """No decision can be committed: a fail_closed policy blocks all the same. Raises the error where none applies."""
     try:
-        key = await services.keys.identify(presented)
+        basis = await _read_basis(services, presented, asked.action, fresh=True)
+        closed = fails_closed(basis.policies.compiled, _known(asked.action, basis.key, basis.agent))
     except UnavailableError:
-        raise error from None
-    policies = services.policies.remembered(key.organization)
-    if policies is None or not fails_closed(
-        policies.compiled, replace(asked.action, organization_id=key.organization_id)
-    ):
+        closed = await _remembered_to_fail_closed(services, presented)
+    if not closed:
         raise error
     return _blocked(services, asked, (refuse_uncommitted(),)).decision
+
+
+async def _remembered_to_fail_closed(services: Services, presented: str) -> bool:
+    """Where nothing can be read either, any fail_closed policy of the organization stops the action."""
+    try:
+        key = await services.keys.identify(presented)
+    except UnavailableError:
+        return False
+    policies = services.policies.remembered(key.organization)
+    return policies is not None and fails_closed(policies.compiled, None)
 
 
 def _new_decision_id(services: Services) -> str:
