@@ -230,7 +230,7 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
         calls, events, tellings = calls + effects.calls, effects.events, effects.tellings
     if judged.approval:
         calls, events = [*calls, *judged.approval.calls], [*events, *judged.approval.events]
-    stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
+    stopped = decision.outcome is Outcome.BLOCKED
     traces = [_trace_of(services, basis, asked, judged, now_us)] if stopped else []
     [salt] = services.clock.salts(1)
     return Write(
@@ -268,7 +268,7 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
     assert decision.status is not None
     said = {
         "traceId": decision.trace_id,
-        "agentId": basis.agent.agent_id if basis.agent else action.agent_id,
+        "agentId": (basis.agent.agent_id if basis.agent else action.agent_id) or None,
         "environment": action.environment or (basis.agent.environment if basis.agent else None),
         "sessionId": asked.session_id,
         "userId": asked.user_id,
@@ -324,22 +324,23 @@ def _known(action: Action, key: ApiKey, agent: Agent | None) -> Action:
 async def _fail(services: Services, presented: str, asked: Asked, error: UnavailableError) -> Decision:
     """No decision can be committed: a fail_closed policy blocks all the same. Raises the error where none applies."""
     try:
-        key = await services.keys.identify(presented)
+        basis = await _read_basis(services, presented, asked.action, fresh=True)
+        closed = fails_closed(basis.policies.compiled, _known(asked.action, basis.key, basis.agent))
     except UnavailableError:
-        raise error from None
-    policies = services.policies.remembered(key.organization)
-    if policies is None or not fails_closed(policies.compiled, await _remembered(services, key, asked.action)):
+        closed = await _remembered_to_fail_closed(services, presented)
+    if not closed:
         raise error
     return _blocked(services, asked, (refuse_uncommitted(),)).decision
 
 
-async def _remembered(services: Services, key: ApiKey, action: Action) -> Action | None:
-    """The action as policies are chosen by, under every name of its agent; None where the registry cannot be read."""
+async def _remembered_to_fail_closed(services: Services, presented: str) -> bool:
+    """Where nothing can be read either, any fail_closed policy of the organization stops the action."""
     try:
-        named = await services.agents.named(key, [action.agent_id], fresh=False)
+        key = await services.keys.identify(presented)
     except UnavailableError:
-        return None
-    return _known(action, key, resolve_agent(named[action.agent_id], action.agent_id, action.environment))
+        return False
+    policies = services.policies.remembered(key.organization)
+    return policies is not None and fails_closed(policies.compiled, None)
 
 
 def _new_decision_id(services: Services) -> str:

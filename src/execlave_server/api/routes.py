@@ -144,7 +144,9 @@ def create_api(services: Services) -> Starlette:
     async def enforce(request: Request) -> Response:
         started_us = elapsed_us()
         response = await answer_enforce(services, request)
-        enforce_meter.answered(response.status_code, elapsed_us() - started_us)
+        took_us = elapsed_us() - started_us
+        response.headers["Server-Timing"] = f"enforce;dur={took_us / 1_000:.3f}"
+        enforce_meter.answered(response.status_code, took_us)
         return response
 
     async def ready(_request: Request) -> Response:
