@@ -88,11 +88,14 @@ def _read(body: bytes) -> EnforceRequest:
         digest = hashlib.sha256(_canonical(context)).hexdigest()
     except (ExeclaveServerError, msgspec.MsgspecError, RecursionError) as error:
         raise _UnreadableError(str(error) or "The body cannot be read.") from error
+    if "\0" in asked.agent_id or "\0" in (asked.environment or ""):
+        raise _UnreadableError("agentId or environment has a NUL character (U+0000), which names nothing.")
     trace_id = (asked.metadata or {}).get("traceId")
+    is_name = isinstance(trace_id, str) and len(trace_id) <= ID_CHARS_MAX and "\0" not in trace_id
     return EnforceRequest(
         agent=asked.agent_id,
         environment=asked.environment,
-        trace_id=trace_id if isinstance(trace_id, str) and len(trace_id) <= ID_CHARS_MAX else None,
+        trace_id=trace_id if is_name else None,
         action_digest=digest,
     )
 
