@@ -5,6 +5,7 @@ import sys
 import click
 
 from execlave_server import __version__
+from execlave_server.cli.copying import copy
 from execlave_server.cli.deliveries import deliveries
 from execlave_server.cli.destinations import destination
 from execlave_server.cli.installation import init, key, migrate, org
@@ -24,7 +25,7 @@ def commands() -> None:
     """
 
 
-for command in (init, migrate, org, key, destination, deliveries, serve, worker, sandbox, demo, server_process):
+for command in (init, migrate, copy, org, key, destination, deliveries, serve, worker, sandbox, demo, server_process):
     commands.add_command(command)
 
 
