@@ -11,7 +11,19 @@ from harness import DATADOG_KEY, Installation, Sandbox, assert_failed, clean_env
 from execlave_server.cli import commands
 
 COMMANDS = [
-    *("init", "migrate", "serve", "worker", "sandbox", "demo", "org create", "org list", "key create", "key list"),
+    *(
+        "init",
+        "migrate",
+        "copy",
+        "serve",
+        "worker",
+        "sandbox",
+        "demo",
+        "org create",
+        "org list",
+        "key create",
+        "key list",
+    ),
     *("key revoke", "destination add datadog", "destination list", "destination test", "destination enable"),
     *("user add", "user list", "user disable", "user password", "approval list", "approval grant", "approval deny"),
     *("destination disable", "deliveries status", "deliveries parked", "deliveries requeue", "deliveries of"),

@@ -211,6 +211,18 @@ def only_rotation(settings: Settings) -> Iterator[KeyFile]:
 
 
 @contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Hold a data directory while no server and no worker uses it. Raises DataDirError when one does."""
+    with (
+        _lock_file(settings.data_dir / "server.lock") as server,
+        _lock_file(settings.data_dir / "worker.lock") as worker,
+    ):
+        if not (_try_lock(server, fcntl.LOCK_EX) and _try_lock(worker, fcntl.LOCK_EX)):
+            raise DataDirError(f"A server or a worker uses {settings.data_dir}. Stop it first.")
+        yield
+
+
+@contextmanager
 def _lock_file(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -7,6 +7,7 @@ import click
 from execlave_server import __version__
 from execlave_server.cli.approvals import approval
 from execlave_server.cli.audit import audit, erase
+from execlave_server.cli.copying import copy
 from execlave_server.cli.deliveries import deliveries
 from execlave_server.cli.destinations import destination
 from execlave_server.cli.doctor import doctor
@@ -32,7 +33,7 @@ def commands() -> None:
 
 
 for command in (
-    *(init, migrate, org, key, user, approval, policy, destination, deliveries, doctor, secrets),
+    *(init, migrate, copy, org, key, user, approval, policy, destination, deliveries, doctor, secrets),
     *(sweep, backup, restore, audit, erase, serve, worker, sandbox, demo, server_process),
 ):
     commands.add_command(command)

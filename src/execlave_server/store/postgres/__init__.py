@@ -2,5 +2,6 @@
 
 from execlave_server.store.postgres.clock import DatabaseClock
 from execlave_server.store.postgres.engine import READERS, PostgresStore, create_database, migrate_database
+from execlave_server.store.postgres.transaction import DAY_US
 
-__all__ = ["READERS", "DatabaseClock", "PostgresStore", "create_database", "migrate_database"]
+__all__ = ["DAY_US", "READERS", "DatabaseClock", "PostgresStore", "create_database", "migrate_database"]

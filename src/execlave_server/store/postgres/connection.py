@@ -41,7 +41,6 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InternalClientError,
 )
 """After these nothing more comes over the connection."""
 _BUSY = (

@@ -62,7 +62,7 @@ class SqliteStore:
         self._path = path
         self._statements = load_statements("sqlite")
         connection = connect(path, durability, cache_kib=cache_kib)
-        _require_schema(connection, path)
+        require_schema(connection, path)
         self.writer = Writer(connection, self._statements, clock, on_commit=on_commit, make_room=make_room)
         self._write_connection = connection
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
@@ -132,7 +132,8 @@ class SqliteStore:
         return {(integer(trace), integer(span)) for trace, span in self._read("recent_keys", {"bucket": bucket})}
 
 
-def _require_schema(connection: apsw.Connection, path: Path) -> None:
+def require_schema(connection: apsw.Connection, path: Path) -> None:
+    """Raise DataDirError unless the database has the schema that this program knows."""
     version, known = schema_version(connection), load_migrations()[-1][0]
     if version > known:
         raise DataDirError(
