@@ -41,6 +41,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,  # asyncpg's word for a connection that ends just as it is used
 )
 """After these nothing more comes over the connection."""
 _BUSY = (
