@@ -1,17 +1,26 @@
 """How long an agent waits for a decision that is on disk before it is answered, at a steady rate of requests.
 
+With --policies, the same under 0, 20 and 200 policies, beside the decision's time alone. With --beside, what traces and
+large bodies that arrive at the same time do to it.
+
 Example: python bench/enforce.py --rounds 5 --seconds 5
 """
 
 import argparse
+import contextlib
 import itertools
 import json
+import multiprocessing
 import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import policy
+from ingest import INGEST_PATH, TRACES_PER_REQUEST, TraceBodies
 from report import Target, medians, publish
 from rig import AGENTS, Client, Product, cpu_seconds, noise_of, percentile, require_cores, scratch, sink, spread_ms
 
@@ -35,6 +44,36 @@ and system time of the answering process (/proc/PID/stat, all threads) per milli
 {P50_FDATASYNCS_MAX} times the round's fdatasync p50, the larger. After each round the decisions on disk are counted:
 they are exactly those answered.
 """
+
+POLICY_COUNTS = (0, 20, 200)
+POLICIES_METHOD = """
+As enforce.py without options, a round of each arm in turn: no policies, and 20 and 200 of the mix of bench/policy.py,
+its limits raised so far and its hours so long that none objects. Some of them ask for facts: each decision reads and
+charges the meters of its limits in the store. alone_us: `policy.engine.decide` by itself (see policy.py).
+"""
+INGEST_PER_S = 5_000
+INGEST_CLIENTS = 2
+LARGE_BODY_BYTES = 1_000_000
+BESIDE_RATIO_MAX = 2.0
+BESIDE_METHOD = f"""
+As enforce.py without options, under 20 policies of the mix of bench/policy.py (see --policies), on one server. A round
+is a window in which nothing else arrives (idle) and one in which {INGEST_PER_S:,} traces a second are ingested over
+{INGEST_CLIENTS} connections, {TRACES_PER_REQUEST} in a request, and each second a decision is asked for with a body of
+{LARGE_BODY_BYTES:,} bytes (busy), in turn first and second. ratio: p99 busy / p99 idle of the round. ingested_per_s:
+what was taken of them.
+"""
+
+
+def mix_of(count: int) -> list[dict]:
+    """So many policies of the mix, with limits that a benchmark does not reach."""
+    raised = {"max_requests": 10**9, "max_calls": 10**9, "cap_usd": 10**6, "daily_budget": 10**6}
+    made = policy.bodies(count // len(policy.MIX))
+    for body in made:
+        rule = body["ruleDefinition"]
+        rule |= {name: value for name, value in raised.items() if name in rule}
+        if "hours" in rule:
+            rule["hours"] = {"start": "12:00", "end": "11:59"}
+    return made
 
 
 def bodies(count: int, seed: int) -> list[bytes]:
@@ -84,10 +123,11 @@ def pace(clients: list[Client], questions: list[bytes]) -> tuple[list[float], li
     return [time_s for time_s, _ in pairs], [late_s for _, late_s in pairs]
 
 
-def run_round(folder: Path, sink_port: int, seconds: float, seed: int) -> dict[str, float]:
+def run_round(folder: Path, sink_port: int, seconds: float, seed: int, policies: int = 0) -> dict[str, float]:
     product, row = Product(folder, sink_port), {}
     questions = bodies(WARM_UP_REQUESTS + int(REQUESTS_PER_S * seconds), seed)
     with noise_of(folder, row), product.serving() as (port, server):
+        product.add_policies(port, mix_of(policies))
         clients = [Client(port, product.key) for _ in range(CLIENTS)]
         for number, question in enumerate(questions[:WARM_UP_REQUESTS]):
             ask(clients[number % CLIENTS], question)
@@ -114,13 +154,129 @@ def rounds(count: int, seconds: float) -> Iterator[dict[str, float]]:
             yield row
 
 
+def alone_us(count: int) -> float:
+    """A decision under so many policies of the mix by itself."""
+    made = policy.policies(count // len(policy.MIX))
+    return policy.measure(policy.compile_policies(made), policy.facts_for(made, 1))
+
+
+def by_policies(count: int, seconds: float) -> Iterator[dict[str, float]]:
+    """Rounds of each number of policies, in turn."""
+    with sink() as sink_port:
+        for number in range(count):
+            row: dict[str, float] = {}
+            for policies in POLICY_COUNTS:
+                with scratch("enforce") as folder:
+                    found = run_round(folder, sink_port, seconds, number, policies)
+                row |= {f"{policies}_{name}": found[name] for name in ("p50_ms", "p99_ms", "cpu_s_per_M")}
+                row[f"{policies}_alone_us"] = alone_us(policies)
+            row |= {name: found[name] for name in ("steal_%", "fdatasync_p50_ms")}
+            shown = ", ".join(
+                f"{each}: {row[f'{each}_p50_ms']:.2f}/{row[f'{each}_p99_ms']:.2f}" for each in POLICY_COUNTS
+            )
+            print(f"round {number + 1}: p50/p99 ms by policies {shown}", flush=True)
+            yield row
+
+
+def ingest_beside(port: int, key: str, seed: int, done: Event, taken: Queue) -> None:
+    """Send traces at their share of the rate; how many were taken."""
+    client, traces, count = Client(port, key), TraceBodies(seed), 0
+    for _ in beats(INGEST_PER_S / TRACES_PER_REQUEST / INGEST_CLIENTS, done):
+        status, answer = client.request("POST", INGEST_PATH, traces.body())
+        if status != 202:
+            raise RuntimeError(f"the server did not take every trace: {status} {answer[:300]}")
+        count += TRACES_PER_REQUEST
+    taken.put(count)
+
+
+def ask_at_length(port: int, key: str, seed: int, done: Event) -> None:
+    """Ask for a decision with a large body, once a second."""
+    client, chance = Client(port, key), random.Random(seed)
+    words = " ".join(f"{chance.getrandbits(40):010x}" for _ in range(LARGE_BODY_BYTES // 11))
+    large = bodies(1, seed)[0].replace(b'"orderId": "', b'"text": "' + words.encode() + b'", "orderId": "')
+    for _ in beats(1, done):
+        ask(client, large)
+
+
+def beats(per_s: float, done: Event) -> Iterator[None]:
+    """So often, until it is done."""
+    due = time.perf_counter()
+    while not done.wait(max(0.0, due - time.perf_counter())):
+        yield
+        due += 1 / per_s
+
+
+@contextlib.contextmanager
+def beside(port: int, key: str, seed: int, taken: list[int]) -> Iterator[None]:
+    """Traces and large bodies arrive, from processes of their own; how many traces each brought is noted."""
+    done, counts = multiprocessing.Event(), multiprocessing.Queue()
+    sending = [
+        multiprocessing.Process(target=ingest_beside, args=(port, key, INGEST_CLIENTS * seed + number, done, counts))
+        for number in range(INGEST_CLIENTS)
+    ]
+    asking = multiprocessing.Process(target=ask_at_length, args=(port, key, seed, done))
+    for process in (*sending, asking):
+        process.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for process in (*sending, asking):
+            process.join()
+    if any(process.exitcode for process in (*sending, asking)):
+        raise RuntimeError("what was to arrive beside did not; see above")
+    taken += [counts.get() for _ in sending]
+
+
+def idle_and_busy(count: int, seconds: float) -> Iterator[dict[str, float]]:
+    """Windows without and with traffic beside, on one server."""
+    per_window = int(REQUESTS_PER_S * seconds)
+    with sink() as sink_port, scratch("enforce") as folder:
+        product = Product(folder, sink_port)
+        with product.serving() as (port, _server):
+            product.add_policies(port, mix_of(20))
+            clients = [Client(port, product.key) for _ in range(CLIENTS)]
+            for number, question in enumerate(bodies(WARM_UP_REQUESTS, 10_000)):
+                ask(clients[number % CLIENTS], question)
+            for number in range(count):
+                row: dict[str, float] = {}
+                with noise_of(folder, row):
+                    for arm in ("idle", "busy") if number % 2 == 0 else ("busy", "idle"):
+                        taken: list[int] = []
+                        with beside(port, product.key, number, taken) if arm == "busy" else contextlib.nullcontext():
+                            times, late = pace(clients, bodies(per_window, 2 * number + (arm == "busy")))
+                        row[f"{arm}_p50_ms"] = percentile(times, 50) * 1e3
+                        row[f"{arm}_p99_ms"] = percentile(times, 99) * 1e3
+                        row[f"{arm}_late_p99_ms"] = percentile(late, 99) * 1e3
+                        if taken:
+                            row["ingested_per_s"] = sum(taken) / seconds
+                row["ratio"] = row["busy_p99_ms"] / row["idle_p99_ms"]
+                print(
+                    f"round {number + 1}: p99 {row['idle_p99_ms']:.2f} ms idle, {row['busy_p99_ms']:.2f} busy",
+                    flush=True,
+                )
+                yield row
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=5.0, help="counted in each round")
+    options.add_argument("--policies", action="store_true", help="under 0, 20 and 200 policies")
+    options.add_argument("--beside", action="store_true", help="while traces and large bodies arrive")
     options.add_argument("--save", action="store_true", help="keep the result in bench/results")
     chosen = options.parse_args()
     require_cores()
+    if chosen.policies:
+        rows = list(by_policies(chosen.rounds, chosen.seconds))
+        publish("enforce_policies", POLICIES_METHOD, rows, [], save=chosen.save)
+        return
+    if chosen.beside:
+        rows = list(idle_and_busy(chosen.rounds, chosen.seconds))
+        ratio = medians(rows)["ratio"]
+        target = Target(f"p99 busy is {ratio:.2f} of idle, at most {BESIDE_RATIO_MAX:.0f}", ratio <= BESIDE_RATIO_MAX)
+        publish("enforce_beside", BESIDE_METHOD, rows, [target], save=chosen.save)
+        return
     rows = list(rounds(chosen.rounds, chosen.seconds))
     middle = medians(rows)
     text = f"p50 {middle['p50_ms']:.2f} ms is {middle['p50/limit']:.2f} of its limit of {middle['limit_ms']:.2f} ms"

@@ -1,5 +1,7 @@
 """How many traces a second one core commits, and what a million of them costs; beside a bare insert of the same rows.
 
+With --policies 20, what judging by policies of the post phase costs: pairs of rounds without and with them.
+
 Example: python bench/ingest.py --rounds 5 --seconds 5
 """
 
@@ -66,6 +68,24 @@ bare_per_s: the rows the server wrote in this round, inserted into an empty data
 core 0 through apsw, {BARE_ROWS_PER_STEP} rows a statement, {BARE_ROWS_PER_COMMIT} a transaction, synchronous=FULL, no
 checkpoint. ratio: traces_per_s / bare_per_s.
 
+"""
+
+# Twenty policies of the post phase, none of which objects to these traces: each rule in each of the four modes.
+POST_MIX = [
+    ("access_control", {"denied_tools": ["drop_*", "*_secret"]}),
+    ("access_control", {"allowed_tools": ["send_*", "search_orders", "refund_order"]}),
+    ("access_control", {"environments": ["production", "staging"]}),
+    ("cost_limit", {"max_cost_per_execution": 5}),
+    ("data_restriction", {"max_records": 1_000, "denied_sources": ["hr_*"]}),
+]
+MODES = ("block", "warn", "require_approval", "monitor")
+POLICIES_RATIO_MIN = 0.7
+POLICIES_METHOD = """
+As ingest.py without options, but for the bare insert. A pair is a round without policies and one with so many of the
+post phase, in turn first and second; each on a fresh data directory. The policies apply to every agent: 12
+access_control (wildcards, an allow list, environments), 4 cost_limit, 4 data_restriction for twenty, a fourth of them
+in each mode, none of which objects; no expression, validator or text. ratio: traces_per_s with them / without, of the
+pair.
 """
 
 
@@ -162,10 +182,24 @@ def bare_rate(product: Product) -> float:
     return rate
 
 
-def run_round(folder: Path, sink_port: int, seconds: float, seed: int) -> dict[str, float]:
+def post_policies(count: int) -> list[dict]:
+    """So many of the mix, over and over."""
+    made = []
+    for number in range(count):
+        policy_type, rule = POST_MIX[number % len(POST_MIX)]
+        mode = MODES[number // len(POST_MIX) % len(MODES)]
+        named = {"name": f"{policy_type} {number}", "policyType": policy_type, "enforcementMode": mode}
+        made.append(named | {"ruleDefinition": rule, "phase": "post"})
+    return made
+
+
+def run_round(
+    folder: Path, sink_port: int, seconds: float, seed: int, *, policies: int = 0, bare: bool = True
+) -> dict[str, float]:
     product, row = Product(folder, sink_port), {}
     with noise_of(folder, row):
         with product.serving() as (port, server):
+            product.add_policies(port, post_policies(policies))
             _, warm = drive(port, product.key, until(WARM_UP_S), 2 * seed)
             cpu, own_cpu, started = cpu_seconds(server), time.process_time(), time.perf_counter()
             times, traces = drive(port, product.key, until(seconds), 2 * seed + 1)
@@ -175,8 +209,9 @@ def run_round(folder: Path, sink_port: int, seconds: float, seed: int) -> dict[s
         spread_ms(row, times)
         row |= {"cpu_s_per_M": cpu / traces * 1e6, "server_core_%": 100 * cpu / wall}
         row["generator_%"] = 100 * own_cpu / wall
-        row["bare_per_s"] = bare_rate(product)
-        row["ratio"] = row["traces_per_s"] / row["bare_per_s"]
+        if bare:
+            row["bare_per_s"] = bare_rate(product)
+            row["ratio"] = row["traces_per_s"] / row["bare_per_s"]
     stored = product.count("select count(*) from traces")
     if stored != warm + traces:
         raise RuntimeError(f"{warm + traces} traces were accepted, {stored} are stored")
@@ -194,13 +229,40 @@ def rounds(count: int, seconds: float) -> Iterator[dict[str, float]]:
             yield row
 
 
+def pairs(count: int, seconds: float, policies: int) -> Iterator[dict[str, float]]:
+    """Rounds without and with policies, which of them is first in turn."""
+    with sink() as sink_port:
+        for number in range(count):
+            found = {}
+            for arm in (0, policies) if number % 2 == 0 else (policies, 0):
+                with scratch("ingest") as folder:
+                    found[arm] = run_round(folder, sink_port, seconds, number, policies=arm, bare=False)
+            row = {
+                f"{arm}_{name}": found[arm][name]
+                for arm in (0, policies)
+                for name in ("traces_per_s", "cpu_s_per_M", "p99_ms", "steal_%", "fdatasync_p50_ms")
+            }
+            row["ratio"] = row[f"{policies}_traces_per_s"] / row["0_traces_per_s"]
+            rates = f"{row['0_traces_per_s']:,.0f} traces/s without, {row[f'{policies}_traces_per_s']:,.0f} with"
+            print(f"pair {number + 1}: {rates}, ratio {row['ratio']:.2f}", flush=True)
+            yield row
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=5.0, help="counted in each round")
+    options.add_argument("--policies", type=int, default=0, help="of the post phase; compares pairs with and without")
     options.add_argument("--save", action="store_true", help="keep the result in bench/results")
     chosen = options.parse_args()
     require_cores()
+    if chosen.policies:
+        rows = list(pairs(chosen.rounds, chosen.seconds, chosen.policies))
+        ratio = medians(rows)["ratio"]
+        text = f"with {chosen.policies} policies {ratio:.2f} of none, at least {POLICIES_RATIO_MIN}"
+        target = Target(text, ratio >= POLICIES_RATIO_MIN)
+        publish("ingest_policies", POLICIES_METHOD, rows, [target], save=chosen.save)
+        return
     rows = list(rounds(chosen.rounds, chosen.seconds))
     cpu = medians(rows)["cpu_s_per_M"]
     target = Target(

@@ -62,7 +62,7 @@ all that can do object. compile_ms: `compile_policies` of 200 whose rules were s
 """
 
 
-def policies(mixes: int, *, everywhere: bool = False) -> list[Policy]:
+def bodies(mixes: int, *, everywhere: bool = False) -> list[dict]:
     """The mix so many times; the first for every agent, the others each for agents of their own."""
     made = []
     for mix in range(mixes):
@@ -76,8 +76,14 @@ def policies(mixes: int, *, everywhere: bool = False) -> list[Policy]:
                 "ruleDefinition": json.loads(json.dumps(rule).replace("{tool}", tool)),
                 "appliesToAgents": [f"agent-{mix}-{number}" for number in range(3)] if own else [],
             }
-            made.append(parse_policy(json.dumps(body).encode(), f"pol_{mix}_{place}"))
+            made.append(body)
     return made
+
+
+def policies(mixes: int, *, everywhere: bool = False) -> list[Policy]:
+    """The same, as they are read back from the store."""
+    made = bodies(mixes, everywhere=everywhere)
+    return [parse_policy(json.dumps(body).encode(), f"pol_{number}") for number, body in enumerate(made)]
 
 
 def actions() -> list[Action]:

@@ -179,7 +179,8 @@ class Product:
             "EXECLAVE_SERVER_DATADOG_API_URLS": f"datadoghq.com={sink}",
         }
         self._started = itertools.count()
-        self.key = self._command("init", "--json")["apiKey"]
+        made = self._command("init", "--json")
+        self.key, self.admin_key = made["apiKey"], made["adminKey"]
         self.add_destination("bench", "datadoghq.com")
 
     def add_destination(self, name: str, site: str) -> None:
@@ -202,8 +203,12 @@ class Product:
         return self.data_dir / "execlave.db"
 
     @contextlib.contextmanager
-    def serving(self, *, register: bool = True, pinned: bool = True) -> Iterator[tuple[int, int]]:
-        """`serve --no-worker`: its port, and the process that answers, alone on the product's core if pinned."""
+    def serving(self, *, register: bool = True, pinned: bool = True, tiers: bool = False) -> Iterator[tuple[int, int]]:
+        """`serve --no-worker`: its port, and the process that answers, alone on the product's core if pinned.
+
+        The policies that the agents' levels bring are taken away unless `tiers` says otherwise: what a policy costs is
+        measured apart.
+        """
         with self._process("serve", "--no-worker", "--port", "0") as (parent, log):
             _wait_for(parent, log, b"server.ready")
             os.sched_setaffinity(parent.pid, {GENERATOR_CORE})
@@ -216,7 +221,20 @@ class Product:
                 agent_name = agent.replace("-", " ").title()
                 registration = {"agentId": agent, "name": agent_name, "environment": "production"}
                 client.json("POST", "/api/v1/agents", registration | {"autonomyLevel": level})
+            if not tiers:
+                self._remove_policies(port)
             yield port, child
+
+    def add_policies(self, port: int, bodies: Sequence[dict]) -> None:
+        """Policies in force from the next request on."""
+        admin = Client(port, self.admin_key)
+        for body in bodies:
+            admin.json("POST", "/api/v1/policies", body)
+
+    def _remove_policies(self, port: int) -> None:
+        admin = Client(port, self.admin_key)
+        for policy in admin.json("GET", "/api/v1/policies")["data"]:
+            admin.json("DELETE", f"/api/v1/policies/{policy['id']}")
 
     @contextlib.contextmanager
     def working(self, *, pinned: bool = True) -> Iterator[int]:

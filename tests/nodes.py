@@ -15,9 +15,11 @@ import aiohttp
 import apsw
 import uvicorn
 
+from execlave_server.actions.ask_validator import Validators
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.issue_key import create_organization, issue_key
+from execlave_server.actions.reach_validator import ValidatorConnector
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.services import Services
@@ -218,6 +220,7 @@ async def nodes(folder: Path, engine: Engine) -> AsyncIterator[StartNode]:
                 policies=PolicyBook(store),
                 costs=CostEstimator(),
                 datadog=datadog,
+                validators=Validators(ValidatorConnector(settings), PEPPER, clock),
                 disk=DiskWatch(FolderDisk(folder), Reserve(folder / "reserve", 0, FolderDisk(folder)), 0),
             )
             if not made:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import msgspec
 
+from execlave_server.actions.ask_validator import Validators
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.issue_key import create_organization, issue_key
 from execlave_server.actions.manage_people import add_person
+from execlave_server.actions.reach_validator import ValidatorConnector
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.services import Services
@@ -44,6 +46,7 @@ def services_on(store: Store, clock: Clock, folder: Path) -> Services:
         policies=PolicyBook(store),
         costs=CostEstimator(),
         datadog=DatadogConnector(settings),
+        validators=Validators(ValidatorConnector(settings), Secret("pepper"), clock),
         disk=DiskWatch(disk, Reserve(folder / "reserve", 0, disk), 0),
     )
 

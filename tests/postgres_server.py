@@ -43,6 +43,11 @@ class Postgres:
         """The Unix socket it listens on."""
         return self._server.pgdata / ".s.PGSQL.5432"
 
+    @property
+    def options(self) -> str:
+        """What the server is started with."""
+        return f'-h "" -k {self._server.pgdata}'
+
     def new_database(self, *, migrated: bool = True) -> str:
         """A new database with the current schema, or an empty one; its address."""
         database = f"test_{next(self._numbers)}"
@@ -71,14 +76,14 @@ class Postgres:
         """`pg_ctl` with these arguments."""
         command = [str(self._server.bin_path / "pg_ctl"), "-D", str(self._server.pgdata), "-w", *arguments]
         user = {"user": self._server.system_user, "group": self._server.system_user} if os.geteuid() == 0 else {}
-        subprocess.run(command, check=True, capture_output=True, **user)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user)
 
 
-async def read_rows(url: str, sql: str) -> list[tuple[Any, ...]]:
+async def read_rows(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """The rows of a statement, on a connection of its own."""
     connection = await asyncpg.connect(url)
     try:
-        return [tuple(row) for row in await connection.fetch(sql)]
+        return [tuple(row) for row in await connection.fetch(sql, *values)]
     finally:
         await connection.close()
 

@@ -79,6 +79,12 @@ class Settings:
     datadog_sandbox_any_host: bool = False
     """Lets the sandbox's address be beyond loopback: traces then leave this machine in clear."""
 
+    validator_allow: str = ""
+    """Comma-separated networks, addresses and hosts that custom validators may be at beside the public internet."""
+
+    validator_ca_file: str = ""
+    """PEM bundle of certificate authorities to trust for custom validators beside the system's."""
+
     metrics_address: str = ""
     """Where the server answers Prometheus, `host:port` or a port of loopback. Empty: nowhere."""
 

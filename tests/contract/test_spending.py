@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from budget_rig import BudgetRig, beside, open_rig
 from execlave_server.actions.edit_budget import change_budget, delete_budget
@@ -410,6 +411,52 @@ class TestConcurrency:
             0 <= reserved <= 4 * 10**9
             for (reserved,) in await rig.read("select used + reserved from meters where meter like 'spend:user:%'")
         )
+
+    async def test_every_racer_is_answered(self, engine, rig, new_server):
+        """Many decisions race through the thresholds and caps of many rules: none is put off, none passes a cap."""
+        rigs = [rig, await new_server()] if engine.name == "postgres" else [rig]
+        for number in range(8):
+            scope, action = ("org", "agent", "user")[number % 3], ("block", "warn")[number % 2]
+            await rig.rule(5 + number, action, scope, warning_threshold_pct=40 + 5 * number)
+
+        answers = await asyncio.gather(
+            *(
+                rigs[number % len(rigs)].ask(0.1 if number % 3 else 1.0, userId=f"u{number % 2}")
+                for number in range(150)
+            )
+        )
+
+        assert {answer.outcome for answer in answers} == {ALLOWED, BLOCKED}
+        assert await rig.money() == (0, 5)
+        assert await rig.events("budget.hit") == 1
+
+    @pytest.mark.parametrize("action", ["block", "pause_agent"])
+    async def test_servers_that_count_do_not_cross(self, engine, rig, clock, new_server, action):
+        """Decisions, pauses, traces and lapses of many agents on two servers wait for each other in one direction."""
+        rigs = [rig, await new_server()] if engine.name == "postgres" else [rig]
+        agents = [(await rig.register(f"bot-{number}")).agent_id for number in range(6)]
+        await rig.rule(3, action, scope="agent")
+        await rig.rule(30, "warn")
+
+        with capture_logs() as logs:
+            for turn in range(4):
+                clock.advance(seconds=200)
+                await asyncio.gather(
+                    *(
+                        work
+                        for number, agent in enumerate(agents * 2)
+                        for work in (
+                            rigs[number % len(rigs)].ask(1, agent),
+                            rigs[(number + 1) % len(rigs)].send(
+                                {"traceId": f"{turn}-{number}", "agentId": agent, "costUsd": 0.25}
+                            ),
+                        )
+                    ),
+                    *(lapse_reservations(each.services.store, clock) for each in rigs),
+                )
+
+        assert [log["event"] for log in logs if log["event"] == "store.commit_crossed"] == []
+        assert (await rig.money())[0] == 12
 
     @pytest.mark.parametrize("seed", range(4))
     async def test_money_is_neither_lost_nor_made(self, engine, rig, read, new_server, seed):

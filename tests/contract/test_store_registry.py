@@ -11,7 +11,9 @@ from execlave_server.actions.doctor.ledger import LedgerRow
 from execlave_server.actions.doctor.queue import QueueFacts
 from execlave_server.actions.grant_access import Grant, Peer
 from execlave_server.actions.judge_traces import Claimed
+from execlave_server.actions.meter import Reservation
 from execlave_server.actions.pin_tools import Baseline
+from execlave_server.actions.read_budgets import StoredBudget
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
 from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
@@ -82,7 +84,11 @@ FOUND_AS = [
     (Person, "list_people"),
     (Person, "session_person"),
     (QueueFacts, "queue_facts"),
+    (Reservation, "claimable_reservations"),
+    (Reservation, "lapsed_reservations"),
     (SealedSecret, "list_sealed"),
+    (StoredBudget, "find_budget_rule"),
+    (StoredBudget, "live_budget_rules"),
     (StoredPolicy, "find_policy"),
     (StoredPolicy, "live_policies"),
     (StoredVersion, "policy_versions"),

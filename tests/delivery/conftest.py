@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,13 +116,24 @@ class Rig:
             await task
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Each engine in turn: empty for SQLite, the address of a new PostgreSQL database."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server = request.getfixturevalue("postgres")
+    yield server.database_of(tmp_path)
+    server.drop_database_of(tmp_path)
+
+
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path, database_url: str) -> AsyncIterator[Rig]:
     """A store with an enabled destination that is a sandbox."""
     clock = PushedClock()
     async with serve_sandbox("127.0.0.1", 0, [KEY], clock) as port, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{port}"
-        settings = Settings(data_dir=tmp_path / "data", datadog_sandbox_url=url)
+        settings = Settings(data_dir=tmp_path / "data", datadog_sandbox_url=url, database_url=database_url)
         await initialise(settings, clock)
         async with open_services(settings, clock, serving=True) as services:
             organization = await create_organization(services, "test")

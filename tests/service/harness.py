@@ -1,5 +1,6 @@
 """The product as a user runs it: real commands in processes of their own, spoken to over HTTP."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 import apsw
 from execlave import Execlave
 
+from postgres_server import read_rows
 from tampering import without_triggers
 
 WITHIN_S = 60.0  # far beyond what anything here takes on a busy machine; passing it means failure
@@ -265,6 +268,14 @@ class Server(Program):
         self.process.wait()
 
 
+class Worker(Program):
+    """`execlave-server worker`, of its own."""
+
+    def __init__(self, installation: "Installation") -> None:
+        log_file = installation.folder / f"worker-{len(list(installation.folder.glob('worker-*')))}.log"
+        super().__init__(["worker", "--data-dir", str(installation.data_dir)], log_file, installation.environment)
+
+
 class Installation:
     """A data directory made by `init`, and the commands run on it."""
 
@@ -303,6 +314,9 @@ class Installation:
 
     def rows(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
         """Read the database, or change it as only a test may."""
+        if url := self.environment.get("EXECLAVE_SERVER_DATABASE_URL"):
+            numbers = count(1)
+            return asyncio.run(read_rows(url, re.sub(r"\?", lambda _: f"${next(numbers)}", sql), *values))
         with closing(apsw.Connection(str(self.data_dir / "execlave.db"))) as connection:
             connection.set_busy_timeout(5_000)
             connection.execute("pragma wal_autocheckpoint = 0")

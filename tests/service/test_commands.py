@@ -18,6 +18,7 @@ COMMANDS = [
     *("deliveries backfill", "deliveries replay", "destination rotate", "secrets rotate"),
     *("destination heartbeat", "doctor", "sweep", "backup", "restore"),
     *("audit verify", "audit head", "audit export", "erase"),
+    *("policy lint", "policy sync", "policy list", "policy test"),
 ]
 
 

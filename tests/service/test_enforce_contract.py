@@ -52,7 +52,7 @@ JUDGED = {
     "an integer no machine word holds": with_member(f'"metadata":{{"n":{10**40}}},"estimatedCost":{10**40}'),
     "empty lists": with_member('"tools":[],"toolOutputs":[],"conversationHistory":[]'),
     "fifteen megabytes": json.dumps({**GOOD, "metadata": {"toolArguments": "x" * 15_000_000}}).encode(),
-    "a control character": with_member('"metadata":{"a":"\\u0000"}'),
+    "a control character": with_member('"metadata":{"a":"\\u0000","traceId":"a\\u0000"}'),
 }
 UNJUDGED = {
     "nothing": b"",
@@ -76,6 +76,8 @@ UNJUDGED = {
     "not UTF-8": b'{"agentId":"a","input":"\xff"}',
     "nested metadata": with_member(f'"metadata":{{"a":{"[" * DEEP}{"]" * DEEP}}}'),
     "nested unknown field": with_member(f'"new":{"[" * DEEP}{"]" * DEEP}'),
+    "NUL in agentId": b'{"agentId":"a\\u0000b","input":"x"}',
+    "NUL in environment": with_member('"environment":"\\u0000"'),
     "compressed": bytes.fromhex("1f8b08000000000000ff"),
 }
 

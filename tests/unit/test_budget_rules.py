@@ -16,8 +16,8 @@ from execlave_server.policy.budgets import (
     Notice,
     add_violations,
     judge_budgets,
-    new_notices,
     pausing,
+    tell,
 )
 from policies import NOW_US, act, judge, policy
 
@@ -48,19 +48,17 @@ def test_a_budget_is_used_up_where_the_cap_would_be_passed(spent, cost):
     assert bool(judge_budgets([budget(spent)], cost)) == used_up
 
 
-@given(spent=money, cost=money, told=st.booleans(), burns=st.booleans(), at_us=st.integers(0, HOUR_US - 1))
-def test_what_fits_its_limit_is_judged_alike_by_all_who_race(spent, cost, told, burns, at_us):
-    """Within `limit` an action is neither past the cap nor past an untold threshold, and it fits what was read."""
-    looked = budget(spent, *[Notice.WARNING] * told, burn_rate_alert_enabled=burns)
-    limit = looked.limit(cost, NOW_US + at_us)
+@given(spent=money, cost=st.integers(1, 20 * NANO), others=st.integers(0, 500))
+def test_decisions_that_race_to_the_threshold_prepare_its_warning(spent, cost, others):
+    """One that sees nothing of the others prepares the warning that becomes true only with them."""
+    looked = budget(spent)
+    prepared = tell([looked], cost, NOW_US, runs=True)
 
-    assert (limit is None) == looked.is_used_up(cost)
-    if limit is not None:
-        assert spent + cost <= limit <= looked.cap
-        if cost:
-            assert spent < limit
-            silent = not told and not looked.is_running_out(cost, NOW_US + at_us)
-            assert not silent or limit < looked.threshold
+    if spent + (others + 1) * cost >= looked.threshold and not looked.is_used_up(cost):
+        ((_, notice, threshold),) = prepared
+        assert notice is Notice.WARNING
+        assert threshold in {0, looked.threshold}
+        assert (threshold == 0) == looked.is_running_out(cost, NOW_US)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +75,9 @@ def test_what_fits_its_limit_is_judged_alike_by_all_who_race(spent, cost, told, 
 )
 def test_each_thing_is_told_once(spent, told, runs, notices):
     """A warning at 80 % by an action that runs, a hit at the cap, and neither again."""
-    found = new_notices([budget(round(spent * NANO), *told)], NANO // 2, NOW_US, runs=runs)
+    found = tell([budget(round(spent * NANO), *told)], NANO // 2, NOW_US, runs=runs)
 
-    assert [notice for _, notice in found] == notices
+    assert [telling.notice for telling in found if telling.threshold == 0] == notices
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from execlave_server.actions.services import Services
 from execlave_server.audit.chain import Event
 from execlave_server.audit.events import Kind, PolicyVersion
 from execlave_server.errors import ConflictError
-from execlave_server.model.policies import Policy, parse_policy
+from execlave_server.model.policies import Policy, PolicyType, merge_body, parse_policy
 from execlave_server.policy.engine import verify_policy
 from execlave_server.policy.tiers import is_of_tier
 from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, StaleError, Write
@@ -37,14 +37,13 @@ async def create_policy(services: Services, organization: int, actor: str, body:
 async def change_policy(services: Services, organization: int, actor: str, policy_id: str, body: bytes) -> StoredPolicy:
     """The policy's next version; `body` is the whole of it. Raises NotFoundError, and as `create_policy`."""
     stored = await get_policy(services.store, organization, policy_id)
-    policy = parse_policy(body, policy_id, stored.version + 1)
-    verify_policy(policy)
-    write = _change(
-        services, organization, actor, policy, change="changed", call=_call("change_policy", organization, policy)
-    )
-    overrides = await override_events(services, organization, actor, policy, stored.policy)
-    await _commit(services, _with(_resting_on(write, organization, stored), overrides), policy.name)
-    return await get_policy(services.store, organization, policy_id)
+    return await _replace(services, organization, actor, stored, body)
+
+
+async def patch_policy(services: Services, organization: int, actor: str, policy_id: str, body: bytes) -> StoredPolicy:
+    """The policy's next version: as it is, but for the members of `body`. Raises as `change_policy`."""
+    stored = await get_policy(services.store, organization, policy_id)
+    return await _replace(services, organization, actor, stored, merge_body(stored.body.encode(), body))
 
 
 async def delete_policy(services: Services, organization: int, actor: str, policy_id: str) -> None:
@@ -54,6 +53,11 @@ async def delete_policy(services: Services, organization: int, actor: str, polic
     gone = msgspec.structs.replace(stored.policy, version=stored.version + 1, is_active=False)
     overrides = await override_events(services, organization, actor, gone, stored.policy)
     await _commit(services, _with(_resting_on(write, organization, stored), overrides), stored.policy.name)
+
+
+def is_validator(stored: StoredPolicy) -> bool:
+    """True for a policy whose questions are signed."""
+    return stored.policy.policy_type is PolicyType.CUSTOM_VALIDATOR
 
 
 def new_policy_id(services: Services) -> str:
@@ -125,6 +129,19 @@ def _with(write: Write, events: Sequence[NewEvent]) -> Write:
 def _resting_on(write: Write, organization: int, stored: StoredPolicy) -> Write:
     place: Parameters = {"organization": organization, "id": stored.id}
     return Write(checks=[Check("policy_standing", place, (stored.version,))], calls=write.calls, events=write.events)
+
+
+async def _replace(
+    services: Services, organization: int, actor: str, stored: StoredPolicy, body: bytes
+) -> StoredPolicy:
+    policy = parse_policy(body, stored.id, stored.version + 1)
+    verify_policy(policy)
+    write = _change(
+        services, organization, actor, policy, change="changed", call=_call("change_policy", organization, policy)
+    )
+    overrides = await override_events(services, organization, actor, policy, stored.policy)
+    await _commit(services, _with(_resting_on(write, organization, stored), overrides), policy.name)
+    return await get_policy(services.store, organization, stored.id)
 
 
 async def _commit(services: Services, write: Write, name: str) -> None:

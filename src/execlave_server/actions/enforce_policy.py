@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import structlog
 
+from execlave_server.actions.ask_validator import Answers
 from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
 from execlave_server.actions.ingest_traces import SentItem, new_trace
 from execlave_server.actions.judge_traces import governed_of
@@ -30,7 +31,7 @@ from execlave_server.policy.action import Action, Facts
 from execlave_server.policy.budgets import add_violations, judge_budgets
 from execlave_server.policy.engine import CompiledPolicies, decide, fails_closed, scan_bytes
 from execlave_server.policy.standing import check_agent, check_key, refuse_uncommitted
-from execlave_server.store.protocol import Call, Check, NewEvent, StaleError, Traces, Write
+from execlave_server.store.protocol import Call, Check, NewEvent, StaleError, Telling, Traces, Write
 
 DECIDE_AGAIN_MAX = 8  # each time means that what it rests on changed between reading and committing
 OFF_LOOP_BYTES = 32_000  # scanning more text than this would delay the answers of other requests
@@ -93,9 +94,10 @@ async def enforce_policy(services: Services, presented: str, asked: Asked) -> De
 
 
 async def _decide_and_commit(services: Services, presented: str, asked: Asked, started_us: int) -> Decision:
+    answered: Answers = {}  # a decision that is made again rests on what validators said the first time
     for attempt in range(DECIDE_AGAIN_MAX):
         basis = await _read_basis(services, presented, asked.action, fresh=attempt > 0)
-        judged = await _judge(services, basis, asked)
+        judged = await _judge(services, basis, asked, answered)
         uses = services.uses.calls(basis.key, [basis.agent])
         write = _write(services, basis, asked, judged, started_us)
         try:
@@ -132,12 +134,12 @@ async def _read_basis(services: Services, presented: str, action: Action, *, fre
     return _Basis(key, agent, policies, [*standing_checks(key, named), policies.check])
 
 
-async def _judge(services: Services, basis: _Basis, asked: Asked) -> _Judged:
+async def _judge(services: Services, basis: _Basis, asked: Asked, answered: Answers) -> _Judged:
     standing = tuple(found for found in (check_key(basis.key), check_agent(basis.agent)) if found)
     if standing:
         return _blocked(services, asked, standing)
     action, compiled = _known(asked.action, basis.key, basis.agent), basis.policies.compiled
-    gathered = await gather_facts(services, basis.policies, action)
+    gathered = await gather_facts(services, basis.policies, action, answered)
     used_up = judge_budgets(gathered.held_to.budgets, nano(action.cost_usd))
     verdict = add_violations(await _decide(compiled, action, gathered.facts), used_up)
     decision = Decision(
@@ -215,6 +217,7 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
     charges: list[Call] = []
     calls: list[Call] = []
     events: list[NewEvent] = []
+    tellings: list[Telling] = []
     organization, gathered, action = basis.key.organization, judged.gathered, judged.action
     runs = decision.outcome is not Outcome.BLOCKED
     if runs and gathered:
@@ -224,10 +227,10 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
     if gathered:
         cost, read_at_us = nano(action.cost_usd), gathered.facts.now_us
         effects = budget_effects(organization, basis.agent, gathered.held_to, cost, read_at_us, runs=runs)
-        charges, calls, events = charges + effects.charges, calls + effects.calls, events + effects.events
+        calls, events, tellings = calls + effects.calls, effects.events, effects.tellings
     if judged.approval:
         calls, events = [*calls, *judged.approval.calls], [*events, *judged.approval.events]
-    stopped = decision.outcome is Outcome.BLOCKED and bool(asked.action.agent_id)
+    stopped = decision.outcome is Outcome.BLOCKED
     traces = [_trace_of(services, basis, asked, judged, now_us)] if stopped else []
     [salt] = services.clock.salts(1)
     return Write(
@@ -237,6 +240,7 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
         traces=Traces(basis.key.organization, traces) if traces else None,
         decision=new_decision(decision, facts, salt),
         events=events,
+        tellings=tellings,
     )
 
 
@@ -264,7 +268,7 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
     assert decision.status is not None
     said = {
         "traceId": decision.trace_id,
-        "agentId": basis.agent.agent_id if basis.agent else action.agent_id,
+        "agentId": (basis.agent.agent_id if basis.agent else action.agent_id) or None,
         "environment": action.environment or (basis.agent.environment if basis.agent else None),
         "sessionId": asked.session_id,
         "userId": asked.user_id,
@@ -320,15 +324,23 @@ def _known(action: Action, key: ApiKey, agent: Agent | None) -> Action:
 async def _fail(services: Services, presented: str, asked: Asked, error: UnavailableError) -> Decision:
     """No decision can be committed: a fail_closed policy blocks all the same. Raises the error where none applies."""
     try:
-        key = await services.keys.identify(presented)
+        basis = await _read_basis(services, presented, asked.action, fresh=True)
+        closed = fails_closed(basis.policies.compiled, _known(asked.action, basis.key, basis.agent))
     except UnavailableError:
-        raise error from None
-    policies = services.policies.remembered(key.organization)
-    if policies is None or not fails_closed(
-        policies.compiled, replace(asked.action, organization_id=key.organization_id)
-    ):
+        closed = await _remembered_to_fail_closed(services, presented)
+    if not closed:
         raise error
     return _blocked(services, asked, (refuse_uncommitted(),)).decision
+
+
+async def _remembered_to_fail_closed(services: Services, presented: str) -> bool:
+    """Where nothing can be read either, any fail_closed policy of the organization stops the action."""
+    try:
+        key = await services.keys.identify(presented)
+    except UnavailableError:
+        return False
+    policies = services.policies.remembered(key.organization)
+    return policies is not None and fails_closed(policies.compiled, None)
 
 
 def _new_decision_id(services: Services) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from execlave_server.actions.ask_validator import Answers
 from execlave_server.actions.meter import (
     NO_CAP,
     Meter,
@@ -51,19 +52,24 @@ class Gathered:
     money: dict[str, Meter]
 
 
-async def gather_facts(services: Services, policies: Policies, action: Action) -> Gathered:
-    """Fetch what the policies and budget rules judging this action ask for."""
+async def gather_facts(services: Services, policies: Policies, action: Action, answered: Answers) -> Gathered:
+    """Fetch what the policies and budget rules judging this action ask for.
+
+    `answered` is what validators said of it already; what the others say is added, so that nobody is asked twice.
+    """
     now_us, needed = services.clock.now_us(), needed_facts(policies.compiled, action)
     agent, payer = action.agent_uuid or action.agent_id, payer_of(action)
     spends = {spend: spend_meter(spend, agent, now_us) for spend in needed.spends}
     counts = {counter: count_meter(counter, agent, now_us) for counter in needed.counters}
     watched = watch_budgets(policies.budgets, payer, now_us)
     wanted = [*spends.values(), *counts.values(), *meters_watched(watched)]
+    answered |= await services.validators.ask([call for call in needed.validators if call not in answered], action)
     read = await read_meters(services.store, policies.organization, wanted)
     facts = Facts(
         now_us=now_us,
         spent_usd={spend.key: read[meter.name] / NANO for spend, meter in spends.items()},
         counts={counter.policy_id: read[meter.name] for counter, meter in counts.items()},
+        validator_answers={call.policy_id: said for call in needed.validators if (said := answered[call]) is not None},
         baseline=await _baseline(services, policies.organization, action) if needed.baseline else None,
     )
     return Gathered(
@@ -83,7 +89,7 @@ async def _baseline(services: Services, organization: int, action: Action) -> Ma
 def charges_of(organization: int, gathered: Gathered, action: Action, policies: Sequence[Policy]) -> list[Call]:
     """What a decision that lets the action go counts within the caps that would block it."""
     caps, amount = _caps(policies), nano(action.cost_usd)
-    limits = _money_caps(gathered, amount, policies)
+    limits = _money_caps(gathered, policies)
     counted = [
         charge(organization, meter, used=counter.adds, cap=caps.get(("count", counter.policy_id), NO_CAP))
         for counter, meter in gathered.counts.items()
@@ -107,7 +113,7 @@ def reservation_of(
     amount = nano(action.cost_usd)
     if not (gathered.money and amount):
         return []
-    capped = _money_caps(gathered, amount, policies)
+    capped = _money_caps(gathered, policies)
     agent, now_us = action.agent_uuid or action.agent_id, gathered.facts.now_us
     names = msgspec.json.encode(list(gathered.money)).decode()
     free = {meter: amount for name, meter in gathered.money.items() if name not in capped}
@@ -115,8 +121,8 @@ def reservation_of(
     return [add(organization, free, reserved=True), reserve(kept, now_us)]
 
 
-def _money_caps(gathered: Gathered, amount: int, policies: Sequence[Policy]) -> dict[str, int]:
-    """How much each meter of money may hold once this amount is reserved, by its name."""
+def _money_caps(gathered: Gathered, policies: Sequence[Policy]) -> dict[str, int]:
+    """The smallest cap of each meter of money, by its name, among what would block."""
     caps = _caps(policies)
     found = [
         (meter.name, caps["spend", spend.key])
@@ -124,7 +130,7 @@ def _money_caps(gathered: Gathered, amount: int, policies: Sequence[Policy]) -> 
         if ("spend", spend.key) in caps
     ]
     smallest: dict[str, int] = {}
-    for name, cap in found + gathered.held_to.limits(amount, gathered.facts.now_us):
+    for name, cap in found + gathered.held_to.caps:
         smallest[name] = min(smallest.get(name, cap), cap)
     return smallest
 

@@ -92,10 +92,11 @@ class _Content(Struct, rename="camel"):
 
 
 class _Applying(NamedTuple):
-    """What the post phase asks of the traces of one agent and tool."""
+    """What the post phase asks of the traces of one agent and tool, and what such an action is called."""
 
     judges: bool
     masks: frozenset[PiiKind]
+    names: dict[str, Any]
 
 
 _enforcement = msgspec.json.Decoder(_Enforcement)
@@ -154,7 +155,7 @@ class Judging:
         content, compiled = _read_content(raw), self.policies.compiled
         cost = self.cost_of(item)
         action = Action(
-            **self._names(item, agent),
+            **applying.names,
             input=content.input if content.input is not None else content.input_data,
             output=content.output if content.output is not None else content.output_data,
             metadata=content.metadata or {},
@@ -169,13 +170,13 @@ class Judging:
         key = (agent.id if agent else item.agent_id, item.environment, tool)
         known = self._applying.get(key)
         if known is None:
-            action, compiled = Action(**self._names(item, agent), input=None), self.policies.compiled
-            known = _Applying(bool(compiled.select(action).checks), masked_kinds(compiled, action))
+            names, compiled = self._names(item, agent, tool), self.policies.compiled
+            action = Action(**names, input=None)
+            known = _Applying(bool(compiled.select(action).checks), masked_kinds(compiled, action), names)
             self._applying[key] = known
         return known
 
-    def _names(self, item: TraceItem, agent: Agent | None) -> dict[str, Any]:
-        tool = item.used_tool
+    def _names(self, item: TraceItem, agent: Agent | None, tool: str | None) -> dict[str, Any]:
         return {
             "agent_id": agent.agent_id if agent else item.agent_id or "",
             "agent_uuid": agent.id if agent else None,

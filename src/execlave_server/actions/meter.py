@@ -102,6 +102,18 @@ def charge(organization: int, meter: Meter, *, used: int = 0, reserved: int = 0,
     return Call("charge_meter", row)
 
 
+def mark(organization: int, meter: Meter, *, of: Meter, threshold: int) -> Call:
+    """Set a mark that is not set yet, once another meter has reached a threshold."""
+    row: Parameters = {
+        "organization": organization,
+        "meter": meter.name,
+        "of": of.name,
+        "threshold": threshold,
+        "expires_at_us": meter.expires_at_us,
+    }
+    return Call("mark_meter", row)
+
+
 def reserve(kept: Reservation, now_us: int) -> Call:
     """Remember what a decision reserved, and where."""
     row: Parameters = {**msgspec.structs.asdict(kept), "lapses_at_us": now_us + RESERVATION_US}

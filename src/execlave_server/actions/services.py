@@ -1,6 +1,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from execlave_server.actions.ask_validator import Validators
 from execlave_server.actions.credential_memory import CredentialMemory
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
@@ -29,6 +30,7 @@ class Services:
     policies: PolicyBook
     costs: CostEstimator
     datadog: DatadogConnector
+    validators: Validators
     disk: DiskWatch
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
     uses: KeyUses = field(default_factory=KeyUses)

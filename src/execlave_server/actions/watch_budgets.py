@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from execlave_server.actions.meter import Meter, charge, mark_meter, money_meter
+from execlave_server.actions.meter import Meter, mark, mark_meter, money_meter
 from execlave_server.audit.chain import Event
 from execlave_server.audit.events import AgentChange, Kind
 from execlave_server.audit.events import Budget as BudgetDetails
 from execlave_server.model.agents import Agent, AgentStatus
 from execlave_server.model.budgets import BudgetRule, Payer, payer_name
 from execlave_server.policy.action import Action
-from execlave_server.policy.budgets import Budget, CompiledBudgets, Notice, new_notices, pausing, said_of
-from execlave_server.store.protocol import Call, NewEvent, Parameters
+from execlave_server.policy.budgets import Budget, CompiledBudgets, Notice, pausing, said_of, tell
+from execlave_server.store.protocol import Call, NewEvent, Parameters, Telling
 
 SERVER = "server"
 _KINDS = {Notice.WARNING: Kind.BUDGET_WARNING, Notice.HIT: Kind.BUDGET_HIT}
@@ -60,45 +60,47 @@ class HeldTo(NamedTuple):
     watched: Sequence[Watched] = ()
     budgets: Sequence[Budget] = ()
 
-    def limits(self, cost: int, now_us: int) -> list[tuple[str, int]]:
-        """The name of each meter that must not pass a limit when this cost is charged, and the limit."""
+    @property
+    def caps(self) -> list[tuple[str, int]]:
+        """The name of each meter that a rule never lets pass its cap, and the cap."""
         return [
-            (watched.meter.name, limit)
+            (watched.meter.name, budget.cap)
             for watched, budget in zip(self.watched, self.budgets, strict=True)
-            if (limit := budget.limit(cost, now_us)) is not None
+            if budget.rule.terms.action.blocks
         ]
 
 
 class Effects(NamedTuple):
-    """What a decision commits because of budgets. A charge is a mark that nobody has set meanwhile."""
+    """What a decision commits because of budgets."""
 
-    charges: list[Call]
     calls: list[Call]
     events: list[NewEvent]
+    tellings: list[Telling]
 
 
 def budget_effects(
     organization: int, agent: Agent | None, held_to: HeldTo, cost: int, now_us: int, *, runs: bool
 ) -> Effects:
     """What is told of the budgets an action is held to, and the agent's pause where one of them says so."""
-    effects, budgets = Effects([], [], []), held_to.budgets
-    marks = {watched.rule.id: watched.marks for watched in held_to.watched}
-    for budget, notice in new_notices(budgets, cost, now_us, runs=runs):
-        mark = marks[budget.rule.id][notice]
-        effects.charges.append(charge(organization, mark, used=1, cap=1))
-        effects.events.append(_told(organization, budget, notice, now_us, cost if runs else 0))
+    budgets, watched = held_to.budgets, {each.rule.id: each for each in held_to.watched}
+    effects = Effects([], [], [])
+    for budget, notice, threshold in tell(budgets, cost, now_us, runs=runs):
+        place = watched[budget.rule.id]
+        marking = mark(organization, place.marks[notice], of=place.meter, threshold=threshold)
+        spent = max(budget.spent + (cost if runs else 0), threshold)
+        effects.tellings.append(Telling(marking, _told(organization, budget, notice, spent, now_us)))
     if agent is not None and (stopping := pausing(budgets, cost)):
         _pause(effects, organization, agent, stopping, now_us)
     return effects
 
 
-def _told(organization: int, budget: Budget, notice: Notice, now_us: int, cost: int) -> NewEvent:
+def _told(organization: int, budget: Budget, notice: Notice, spent: int, now_us: int) -> NewEvent:
     rule = budget.rule
     details = BudgetDetails(
         action=rule.terms.action,
         budget=rule.id,
         cap_nano_usd=budget.cap,
-        spent_nano_usd=budget.spent + cost,
+        spent_nano_usd=spent,
         window=rule.terms.window,
     )
     return NewEvent(organization, Event(_KINDS[notice], now_us, SERVER, f"budget:{rule.id}", details))

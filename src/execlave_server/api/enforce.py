@@ -91,6 +91,8 @@ def _read(body: bytes) -> Asked:
         context = seal_context(decode(body, dict[str, Raw]))
     except (ExeclaveServerError, msgspec.MsgspecError, RecursionError) as error:
         raise _UnreadableError(str(error) or "The body cannot be read.") from error
+    if "\0" in asked.agent_id or "\0" in (asked.environment or ""):
+        raise _UnreadableError("agentId or environment has a NUL character (U+0000), which names nothing.")
     metadata = asked.metadata or {}
     action = Action(
         agent_id=asked.agent_id,
@@ -115,7 +117,7 @@ def _read(body: bytes) -> Asked:
 
 
 def _identifier(value: object) -> str | None:
-    return value if isinstance(value, str) and 1 <= len(value) <= ID_CHARS_MAX else None
+    return value if isinstance(value, str) and 1 <= len(value) <= ID_CHARS_MAX and "\0" not in value else None
 
 
 async def _refuse(services: Services, key: ApiKey, body: bytes, error: ExeclaveServerError) -> Response:

@@ -1,13 +1,16 @@
 """Policies over HTTP, in the platform's form."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from execlave_server.actions.edit_policy import change_policy, create_policy, delete_policy
+from execlave_server.actions.edit_policy import change_policy, create_policy, delete_policy, is_validator, patch_policy
 from execlave_server.actions.read_policies import StoredPolicy, get_policy, list_policies, list_versions
-from execlave_server.api.codec import data, page
+from execlave_server.actions.read_shadow import SHADOW_HOURS_MAX, Shadow, read_shadow
+from execlave_server.actions.services import Services
+from execlave_server.api.codec import data, page, whole_number
 from execlave_server.api.exchange import Exchange
 from execlave_server.api.times import iso
 
@@ -15,25 +18,38 @@ from execlave_server.api.times import iso
 async def get_policies(exchange: Exchange) -> Response:
     """Every policy, by name."""
     policies = await list_policies(exchange.services.store, exchange.caller.organization)
-    return page([_view(policy) for policy in policies], len(policies))
+    return page([policy_view(policy) for policy in policies], len(policies))
 
 
 async def post_policy(exchange: Exchange) -> Response:
     """A new policy."""
-    caller = exchange.caller
-    return data(_view(await create_policy(exchange.services, caller.organization, caller.actor, exchange.body)), 201)
+    made = await create_policy(exchange.services, exchange.caller.organization, exchange.caller.actor, exchange.body)
+    return data({**policy_view(made), **_new_secret(exchange, None, made)}, 201)
 
 
 async def get_one_policy(exchange: Exchange) -> Response:
     """One policy."""
-    return data(_view(await get_policy(exchange.services.store, exchange.caller.organization, exchange.path("id"))))
+    return data(
+        policy_view(await get_policy(exchange.services.store, exchange.caller.organization, exchange.path("id")))
+    )
 
 
 async def put_policy(exchange: Exchange) -> Response:
     """The policy's next version; the body is the whole of it."""
-    caller, policy_id = exchange.caller, exchange.path("id")
-    changed = await change_policy(exchange.services, caller.organization, caller.actor, policy_id, exchange.body)
-    return data(_view(changed))
+    return await _changed(exchange, change_policy)
+
+
+async def patch_one_policy(exchange: Exchange) -> Response:
+    """The policy's next version: as it is, but for the members of the body."""
+    return await _changed(exchange, patch_policy)
+
+
+async def get_policy_shadow(exchange: Exchange) -> Response:
+    """What a policy said in the decisions of the last hours without changing them."""
+    hours = whole_number(exchange.request.query_params.get("hours", "24"), "hours", SHADOW_HOURS_MAX)
+    services, organization = exchange.services, exchange.caller.organization
+    shadow = await read_shadow(services, organization, exchange.path("id"), hours)
+    return data(shadow_view(shadow))
 
 
 async def delete_one_policy(exchange: Exchange) -> Response:
@@ -61,7 +77,43 @@ async def get_policy_versions(exchange: Exchange) -> Response:
     return page(shown, len(shown))
 
 
-def _view(policy: StoredPolicy) -> dict[str, Any]:
+async def _changed(
+    exchange: Exchange, change: Callable[[Services, int, str, str, bytes], Awaitable[StoredPolicy]]
+) -> Response:
+    services, organization, policy_id = exchange.services, exchange.caller.organization, exchange.path("id")
+    before = await get_policy(services.store, organization, policy_id)
+    changed = await change(services, organization, exchange.caller.actor, policy_id, exchange.body)
+    return data({**policy_view(changed), **_new_secret(exchange, before, changed)})
+
+
+def _new_secret(exchange: Exchange, before: StoredPolicy | None, policy: StoredPolicy) -> dict[str, str]:
+    """The secret that a validator's questions are signed with, when the policy becomes one; never again."""
+    if not is_validator(policy) or (before is not None and is_validator(before)):
+        return {}
+    return {"validatorSecret": exchange.services.validators.secret_of(policy.id).reveal()}
+
+
+def shadow_view(shadow: Shadow) -> dict[str, Any]:
+    """A policy's shadow as JSON."""
+    return {
+        "policyId": shadow.policy_id,
+        "from": iso(shadow.from_us),
+        "to": iso(shadow.to_us),
+        "decisions": shadow.decisions,
+        "complete": shadow.complete,
+        "matched": shadow.matched,
+        "modes": dict(shadow.modes),
+        "rules": dict(shadow.rules),
+        "newlyStopped": shadow.let_go,
+        "examples": [
+            {"decisionId": each.id, "traceId": each.trace_id, "decidedAt": iso(each.decided_at_us)}
+            for each in shadow.examples
+        ],
+    }
+
+
+def policy_view(policy: StoredPolicy) -> dict[str, Any]:
+    """A policy as the API shows it."""
     return {
         **_body(policy.body),
         "id": policy.id,

@@ -86,8 +86,10 @@ ROUTES = (
     Route("POST", "/policies", Access.ADMIN, policies.post_policy, Permission.POLICIES_EDIT),
     Route("GET", "/policies/{id}", Access.ADMIN, policies.get_one_policy, Permission.POLICIES_READ),
     Route("PUT", "/policies/{id}", Access.ADMIN, policies.put_policy, Permission.POLICIES_EDIT),
+    Route("PATCH", "/policies/{id}", Access.ADMIN, policies.patch_one_policy, Permission.POLICIES_EDIT),
     Route("DELETE", "/policies/{id}", Access.ADMIN, policies.delete_one_policy, Permission.POLICIES_EDIT),
     Route("GET", "/policies/{id}/versions", Access.ADMIN, policies.get_policy_versions, Permission.POLICIES_READ),
+    Route("GET", "/policies/{id}/shadow", Access.ADMIN, policies.get_policy_shadow, Permission.POLICIES_READ),
     Route("GET", "/cost-budget-rules", Access.ADMIN, budgets.get_budgets, Permission.BUDGETS_READ),
     Route("POST", "/cost-budget-rules", Access.ADMIN, budgets.post_budget, Permission.BUDGETS_EDIT),
     Route("GET", "/cost-budget-rules/{id}", Access.ADMIN, budgets.get_one_budget, Permission.BUDGETS_READ),
@@ -142,7 +144,9 @@ def create_api(services: Services) -> Starlette:
     async def enforce(request: Request) -> Response:
         started_us = elapsed_us()
         response = await answer_enforce(services, request)
-        enforce_meter.answered(response.status_code, elapsed_us() - started_us)
+        took_us = elapsed_us() - started_us
+        response.headers["Server-Timing"] = f"enforce;dur={took_us / 1_000:.3f}"
+        enforce_meter.answered(response.status_code, took_us)
         return response
 
     async def ready(_request: Request) -> Response:

@@ -18,6 +18,7 @@ TIMESTAMP_MS_MAX = 8_640_000_000_000_000  # as far as JavaScript's dates go
 
 
 _CREDENTIAL = b'"agentCredential"'
+_NUL = b"\\u0000"  # as JSON writes it; it may also be a backslash and five letters
 _TRACE_ID = re.compile(rb'"traceId"\s*:\s*"([^"\\]{1,256})"')
 
 
@@ -83,6 +84,8 @@ def _read_item(raw: bytes) -> SentItem:
         span_id = digest(raw)  # an item that is no span is identified by what it says
     elif len(span_id) > ID_CHARS_MAX:
         raise ValueError(f"metadata.spanId has more than {ID_CHARS_MAX} characters")
+    if _NUL in raw:
+        _refuse_nul(item, span_id)
     if (item.summed_tokens or 0).bit_length() > TOKEN_BITS_MAX:
         raise ValueError("the token counts are beyond any number that can be written down")
     occurred_at_ms = item.occurred_at_ms
@@ -95,6 +98,20 @@ def _without_credential(raw: bytes) -> bytes:
     """The item as sent but for its credential, which is proof only while it is secret: it is verified, never stored."""
     kept = {name: value for name, value in _members.decode(raw).items() if name != "agentCredential"}
     return msgspec.json.encode(kept)
+
+
+def _refuse_nul(item: TraceItem, span_id: str) -> None:
+    """Metadata may have NUL characters, being kept as bytes; what the store keeps as text may not."""
+    kept_as_text = {
+        "traceId": item.trace_id,
+        "metadata.spanId": span_id,
+        "agentId": item.agent_id,
+        "environment": item.environment,
+        "spanType": item.given_span_type,
+    }
+    for name, text in kept_as_text.items():
+        if text and "\0" in text:
+            raise ValueError(f"{name} has a NUL character (U+0000)")
 
 
 def _trace_id(raw: bytes) -> str:

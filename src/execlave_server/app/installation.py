@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+from execlave_server.actions.ask_validator import Validators
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.identify_caller import KeyRing
+from execlave_server.actions.reach_validator import Resolve, ValidatorConnector
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.services import Services
@@ -112,13 +114,16 @@ def open_vault(settings: Settings) -> Vault:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, clock: Clock, *, serving: bool = False) -> AsyncIterator[Services]:
-    """The services of one process, closed at the end."""
+async def open_services(
+    settings: Settings, clock: Clock, *, serving: bool = False, resolve: Resolve | None = None
+) -> AsyncIterator[Services]:
+    """The services of one process, closed at the end. `resolve` stands in for the system's name resolution."""
     vault = open_vault(settings)
     metrics = ServerMetrics()
     role = StoreRole.SERVER if serving else StoreRole.COMMAND
     store = await open_store(settings, clock, role, on_commit=metrics.committed)
     datadog = DatadogConnector(settings)
+    connector = ValidatorConnector(settings, resolve)
     try:
         pepper = await _open_pepper(settings, store, vault)
         yield Services(
@@ -131,10 +136,12 @@ async def open_services(settings: Settings, clock: Clock, *, serving: bool = Fal
             policies=PolicyBook(store),
             costs=CostEstimator(),
             datadog=datadog,
+            validators=Validators(connector, pepper, clock),
             metrics=metrics,
             disk=_watch_disk(settings),
         )
     finally:
+        await connector.close()
         await datadog.close()
         await store.close()
 

@@ -13,6 +13,7 @@ from execlave_server.cli.doctor import doctor
 from execlave_server.cli.installation import init, key, migrate, org
 from execlave_server.cli.keeping import backup, restore, sweep
 from execlave_server.cli.people import user
+from execlave_server.cli.policies import policy
 from execlave_server.cli.running import demo, sandbox, serve, server_process, worker
 from execlave_server.cli.secrets import secrets
 from execlave_server.errors import ExeclaveServerError
@@ -31,8 +32,8 @@ def commands() -> None:
 
 
 for command in (
-    *(init, migrate, org, key, user, approval, destination, deliveries, doctor, secrets, sweep, backup, restore),
-    *(audit, erase, serve, worker, sandbox, demo, server_process),
+    *(init, migrate, org, key, user, approval, policy, destination, deliveries, doctor, secrets),
+    *(sweep, backup, restore, audit, erase, serve, worker, sandbox, demo, server_process),
 ):
     commands.add_command(command)
 

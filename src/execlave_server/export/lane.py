@@ -289,6 +289,7 @@ class Lane:
         if isinstance(reply, Failure):
             return Ending(Answer.RETRY, None, f"no answer: {reply}", 0, latency_us)
         text = reply.body.decode(errors="replace")[:ANSWER_CHARS_KEPT].replace(self._key.reveal(), "[key]")
+        text = text.replace("\0", " ")  # PostgreSQL keeps no NUL in a text
         wait_us = told_wait_us(reply.headers, self._clock.now_us())
         return Ending(answer, reply.status, text, wait_us, latency_us)
 

@@ -163,6 +163,7 @@ class _Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
 _body = msgspec.json.Decoder(_Body)
 _rules = {policy_type: msgspec.json.Decoder(facts.rule) for policy_type, facts in TYPES.items()}
 _notes = msgspec.json.Decoder(dict[str, Any])
+_members = msgspec.json.Decoder(dict[str, Raw])
 # The platform's older words, in `action` and on older pages.
 _ACTION_MODES = {
     "log": EnforcementMode.MONITOR,
@@ -200,6 +201,11 @@ def parse_policy(body: bytes, policy_id: str = "", version: int = 1) -> Policy:
         phase=said.phase,
         metadata=_decode(_notes, said.metadata, "metadata"),
     )
+
+
+def merge_body(body: bytes, changes: bytes) -> bytes:
+    """A body with the members of another in place of its own, each as a whole. Raises ValidationFailedError."""
+    return msgspec.json.encode(_decode(_members, body, "") | _decode(_members, changes, ""))
 
 
 def invalid(field: str, what: str) -> ValidationFailedError:

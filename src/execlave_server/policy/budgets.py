@@ -14,6 +14,7 @@ from execlave_server.model.verdicts import PolicyViolation, Verdict, ruling_of
 from execlave_server.policy.checks.budget_cap import PERIODS
 
 BURN_RATE_FROM = 0.05  # of a window has passed: before that, the first action alone would look like a fire
+RACING_MAX = 2_000  # decisions on their way at once: each sees nothing of the others
 _WHOSE = {
     BudgetScope.ORGANIZATION: "the organization",
     BudgetScope.AGENT: "this agent",
@@ -61,16 +62,9 @@ class Budget(NamedTuple):
         burns = self.rule.terms.burn_rate_alert_enabled and passed >= length * BURN_RATE_FROM
         return burns and spent * length > self.cap * passed
 
-    def limit(self, cost: int, now_us: int) -> int | None:
-        """How much may be spent in all when this action is charged, for what was said of it to hold still.
-
-        Decisions that race must neither pass the cap nor, all of them unwarned, the threshold.
-        """
-        if self.is_used_up(cost):
-            return None
-        if cost == 0 or Notice.WARNING in self.told or self.is_running_out(cost, now_us):
-            return self.cap
-        return self.threshold - 1
+    def may_run_out(self, cost: int) -> bool:
+        """True when as many decisions like this one as may race would reach the threshold together."""
+        return self.spent + cost * RACING_MAX >= self.threshold
 
 
 class CompiledBudgets:
@@ -109,19 +103,32 @@ def add_violations(verdict: Verdict, found: Sequence[PolicyViolation]) -> Verdic
     return msgspec.structs.replace(verdict, ruling=ruling_of(violations), violations=violations)
 
 
-def new_notices(budgets: Sequence[Budget], cost: int, now_us: int, *, runs: bool) -> list[tuple[Budget, Notice]]:
-    """What is to be told of this action, if it was not yet; one that does not run uses nothing."""
-    notices = []
+class DueNotice(NamedTuple):
+    """Something to tell of a budget, unless it was told meanwhile, once so much is spent."""
+
+    budget: Budget
+    notice: Notice
+    threshold: int = 0
+
+
+def tell(budgets: Sequence[Budget], cost: int, now_us: int, *, runs: bool) -> list[DueNotice]:
+    """What is to be told of an action's budgets; one that does not run uses nothing.
+
+    A warning is also prepared where only decisions that race with this one can reach the threshold.
+    """
+    due = []
     for budget in budgets:
         if budget.is_used_up(cost):
-            notice = Notice.HIT
+            found = DueNotice(budget, Notice.HIT)
         elif runs and budget.is_running_out(cost, now_us):
-            notice = Notice.WARNING
+            found = DueNotice(budget, Notice.WARNING)
+        elif runs and cost and budget.may_run_out(cost):
+            found = DueNotice(budget, Notice.WARNING, budget.threshold)
         else:
             continue
-        if notice not in budget.told:
-            notices.append((budget, notice))
-    return notices
+        if found.notice not in budget.told:
+            due.append(found)
+    return due
 
 
 def pausing(budgets: Sequence[Budget], cost: int) -> Budget | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import NamedTuple, TypeAlias
 
-from execlave_server.model.policies import FailureMode, Phase, Policy
+from execlave_server.model.policies import EnforcementMode, FailureMode, Phase, Policy
 from execlave_server.model.policy_rules import (
     BudgetCapRule,
     CostLimitRule,
@@ -161,7 +161,8 @@ def _compile(policy: Policy) -> CompiledPolicy:
         tools=tools_of(rule),
         asks=isinstance(rule, _ASKING_RULES),
         reads_texts=isinstance(rule, _READING_RULES),
-        fails_closed=policy.failure_mode is FailureMode.CLOSED,
+        fails_closed=policy.failure_mode is FailureMode.CLOSED
+        and policy.enforcement_mode is not EnforcementMode.MONITOR,  # which changes nothing, whatever happens
     )
 
 

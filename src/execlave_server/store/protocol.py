@@ -86,6 +86,14 @@ class ChangeEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """An event that is appended only where its statement returns a row, as one that marks what was not marked yet."""
+
+    mark: Call
+    event: NewEvent
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Everything one request commits.
 
@@ -101,6 +109,7 @@ class Write:
     settle: Callable[[Sequence[TraceOutcome]], Sequence[Call]] | None = None
     decision: NewDecision | None = None
     events: Sequence[NewEvent | ChangeEvent] = ()
+    tellings: Sequence[Telling] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,11 +104,12 @@ class Transaction:
             number = write.traces.organization
             self._settling += [(number, call) for call in write.settle(outcomes)]
 
-    def record(self, write: Write, rows: Sequence[Sequence[Row]]) -> None:
+    async def record(self, write: Write, rows: Sequence[Sequence[Row]]) -> None:
         """Take in what a write adds to the audit chain; `rows` are what its calls returned."""
         if write.decision:
             self._acceptance.record(write.decision)
         self._events += events_of(write, rows)
+        self._events += [telling.event for telling in write.tellings if await self.call(telling.mark)]
 
     async def store_accepted(self) -> None:
         """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains.
@@ -227,7 +228,7 @@ def _rests_on(write: Write) -> Iterable[int]:
                 yield number
 
 
-_METERING = frozenset({"charge_meter", "add_to_meters", "release_meters", "delete_reservation"})
+_METERING = frozenset({"charge_meter", "mark_meter", "add_to_meters", "release_meters", "delete_reservation"})
 _CHANGING = frozenset({"set_agent_status", "insert_policy", "change_policy", "delete_policy"})
 
 
@@ -235,7 +236,7 @@ def metered_by(write: Write) -> Iterable[int]:
     """The organizations whose meters a write counts in, whatever becomes of its traces."""
     return {
         number
-        for steps in (write.charges, write.calls)
+        for steps in (write.charges, write.calls, [telling.mark for telling in write.tellings])
         for step in steps
         if step.statement in _METERING and isinstance(number := step.parameters["organization"], int)
     }

@@ -209,14 +209,15 @@ class Committer:
         """
         try:
             async with asyncio.timeout(SETTLE_WITHIN_S):
-                while (outcome := await self._outcome_of(transaction)) is None:  # noqa: ASYNC110 - the database decides
+                while True:
+                    if (outcome := await self._outcome_of(transaction)) is not None:
+                        return outcome
                     await asyncio.sleep(SETTLE_LOOK_S)
         except TimeoutError as error:
             raise UnavailableError(
                 "The database was lost during a commit, and whether it happened is not known. Send the same again: "
                 "what is stored already is recognised."
             ) from error
-        return outcome
 
     async def _outcome_of(self, transaction: str) -> bool | None:
         """Whether a transaction was committed; None while that is open, or nobody can be asked."""
@@ -255,7 +256,7 @@ async def _apply(transaction: Transaction, write: Write) -> Result:
     rows = [await transaction.call(call) for call in write.calls]
     outcomes = transaction.accept(write.traces) if write.traces else []
     transaction.settle(write, outcomes)
-    transaction.record(write, rows)
+    await transaction.record(write, rows)
     return Written(rows, outcomes)
 
 

@@ -9,6 +9,15 @@ where meters.used + meters.reserved < cast(:cap as bigint)
   and meters.used + meters.reserved + excluded.used + excluded.reserved <= cast(:cap as bigint)
 returning used, reserved
 
+-- name: mark_meter
+insert into meters (organization, meter, used, reserved, expires_at_us)
+select cast(:organization as bigint), cast(:meter as text), 1, 0, cast(:expires_at_us as bigint)
+where coalesce((
+    select used + reserved from meters where organization = :organization and meter = cast(:of as text)
+  ), 0) >= cast(:threshold as bigint)
+on conflict (organization, meter) do nothing
+returning meter
+
 -- name: read_meter
 select used, reserved from meters where organization = :organization and meter = :meter
 

@@ -39,3 +39,28 @@ update organizations set policies_version = policies_version + 1 where number = 
 
 -- name: policies_standing
 select policies_version from organizations where number = :organization
+
+-- name: newest_decisions
+select id, decided_at_us, trace_id, outcome, policies
+from decisions
+where organization = :organization and decided_at_us >= :from_us and (decided_at_us, id) < (:before_us, :before_id)
+order by decided_at_us desc, id desc
+limit :rows
+
+-- name: batches_received
+select id, trace_count, received_at_us
+from batches
+where organization = :organization and (received_at_us, id) > (:after_us, :after_id) and trace_count > 0
+order by received_at_us, id
+limit :rows
+
+-- name: batch_items
+select t.id, t.trace_id, t.item
+from batches b join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id
+where b.organization = :organization and b.id = :batch and t.id > :after
+order by t.id
+limit :rows
+
+-- name: traces_received
+select cast(coalesce(sum(trace_count), 0) as bigint) from batches
+where organization = :organization and received_at_us >= :from_us

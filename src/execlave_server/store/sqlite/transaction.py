@@ -68,6 +68,7 @@ class Transaction:
         if write.decision:
             self._acceptance.record(write.decision)
         self._events += events_of(write, rows)
+        self._events += [telling.event for telling in write.tellings if self.call(telling.mark)]
 
     def _stored(self, key: TraceKey) -> Row | None:
         wanted: Parameters = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]}
