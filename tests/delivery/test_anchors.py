@@ -6,7 +6,7 @@ from contextlib import closing
 import apsw
 
 from execlave_server.actions.erase_content import erase_user
-from execlave_server.actions.send_again import Past, send_past
+from execlave_server.actions.send_again import Past, PastSpan, new_replay_id, send_past
 from execlave_server.audit.chain import Entry
 from tampering import without_triggers
 
@@ -27,9 +27,7 @@ async def test_each_log_carries_the_entry_of_its_batch(rig) -> None:
             rig.services,
             rig.organization.number,
             rig.destination.id,
-            past=Past.REPLAY,
-            from_us=0,
-            to_us=1 << 62,
+            PastSpan(Past.REPLAY, 0, 1 << 62, new_replay_id(rig.services)),
             report=lambda _done, _total: None,
         )
         async with asyncio.timeout(20):

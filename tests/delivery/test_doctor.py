@@ -17,7 +17,7 @@ from execlave_server.actions.configure_destination import (
 )
 from execlave_server.actions.doctor.findings import Code, Finding, Report, Severity
 from execlave_server.actions.requeue_parked import list_parked, requeue_parked
-from execlave_server.actions.send_again import Past, send_past
+from execlave_server.actions.send_again import Past, PastSpan, send_past
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.app.checkup import examine_installation
 from execlave_server.model.destinations import DestinationState
@@ -370,9 +370,7 @@ async def backfill(rig, destination: str, from_us: int, to_us: int) -> int:
         rig.services,
         rig.organization.number,
         destination,
-        past=Past.BACKFILL,
-        from_us=from_us,
-        to_us=to_us,
+        PastSpan(Past.BACKFILL, from_us, to_us, None),
         report=lambda *_: None,
     )
 
