@@ -394,9 +394,7 @@ async def sweep(filled, batches):
     """Remove batches as retention does: all of it in one write."""
     number = filled.organization.number
     record = await record_sweep(filled.services.store, number, batches, older_than_us=5, now_us=6)
-    first, last = min(batches, default=0), max(batches, default=-1)
-    scope = {"organization": number, "first_batch": first, "last_batch": last}
-    deletes = [Call("sweep_decisions_of_batches", scope)]
+    deletes = [Call("sweep_decisions_of_batches", opened.parameters) for opened in record.opening]
     await filled.services.store.commit(Write(calls=[*record.opening, *deletes, *record.closing], events=record.events))
 
 
@@ -424,6 +422,29 @@ async def test_swept_is_not_missing(filled, run, read):
         triggers=False,
     )
     assert await filled.codes() == {Code.BATCH_MISSING}
+
+
+async def test_ids_that_are_used_again_after_a_sweep_are_no_finding(filled, run, read):
+    """Where the newest traces were swept, the next ones may get their ids: each batch still has its own rows."""
+    await filled.ingest("t9")
+    [(newest,)] = await read(f"select max(id) from batches where {OURS}")
+    number = filled.organization.number
+    record = await record_sweep(filled.services.store, number, [newest], older_than_us=5, now_us=6)
+    await filled.services.store.commit(Write(calls=[*record.opening, *record.closing], events=record.events))
+    await run(
+        f"insert into audit_sweeping values ({number}, {newest}, {newest}, 0)",
+        f"delete from traces where batch = {newest}",
+        f"delete from batches where id = {newest}",
+        "delete from audit_sweeping",
+    )
+
+    await filled.ingest("t10")
+    await filled.ingest("t11")
+
+    verified = await filled.verify()
+    assert verified.findings == []
+    assert [(each.first, each.last) for each in verified.summary.swept] == [(newest, newest)]
+    assert await read(f"select count(*) from batches where {OURS} and id <= {newest}") == [(5,)]
 
 
 async def test_a_sweep_that_leaves_rows_behind_is_found(filled):
