@@ -1,9 +1,12 @@
 """What the database's own triggers refuse, done by whoever owns the database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import apsw
+import asyncpg
+
+from execlave_server.settings import Settings
 
 
 @contextmanager
@@ -16,3 +19,20 @@ def without_triggers(connection: apsw.Connection) -> Iterator[None]:
         yield
         for _, definition in triggers:
             connection.execute(definition)
+
+
+async def tamper(settings: Settings, statement: str) -> None:
+    """Run a statement on an installation's database, on either engine, while no trigger fires."""
+    if not settings.database_url:
+        with closing(apsw.Connection(str(settings.database))) as connection:
+            connection.set_busy_timeout(5_000)
+            with without_triggers(connection):
+                connection.execute(statement)
+        return
+    session = await asyncpg.connect(settings.database_url)
+    try:
+        async with session.transaction():
+            await session.execute("set local session_replication_role = replica")
+            await session.execute(statement)
+    finally:
+        await session.close()

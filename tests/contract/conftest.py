@@ -12,6 +12,7 @@ import apsw
 import apsw.ext
 import asyncpg
 import pytest
+from evidence_rig import Filled, fill
 
 from clocks import SettableClock
 from execlave_server.clock import Clock
@@ -233,6 +234,13 @@ def commit_together(engine, tmp_path, store) -> CommitTogether:
             return await asyncio.gather(*tasks, return_exceptions=True)
 
     return commit
+
+
+@pytest.fixture
+async def filled(store, clock, run, tmp_path) -> AsyncIterator[Filled]:
+    """An organization with some history, and another one beside it."""
+    async for filled in fill(store, clock, run, tmp_path):
+        yield filled
 
 
 @dataclass(frozen=True)

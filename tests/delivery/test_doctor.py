@@ -24,6 +24,8 @@ from execlave_server.model.destinations import DestinationState
 from execlave_server.model.secret import Secret
 from tampering import without_triggers
 
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # its files are damaged here
+
 
 async def examine(rig, *, organization_id: str | None = None, deep: bool = False) -> Report:
     """What doctor says of the rig."""
