@@ -253,6 +253,14 @@ def test_masked_kinds_are_those_policies_ask_for():
     assert masked_kinds(compile_policies([policy("pii_access")]), act()) == set()
 
 
+def test_a_policy_that_only_watches_masks_and_stops_nothing():
+    """In monitor mode neither `mask_output` nor `fail_closed` has any effect."""
+    made = policy("pii_access", {"mask_output": True}, "monitor", failureMode="fail_closed")
+
+    assert masked_kinds(compile_policies([made]), act()) == set()
+    assert not fails_closed(compile_policies([made]), act())
+
+
 def test_a_stored_rule_that_no_longer_compiles_fails_as_configured():
     """A rule that was saved elsewhere never breaks the decisions of the others."""
     broken = policy("injection_scan", {"patterns": ["("]}, failureMode="fail_closed")
