@@ -362,7 +362,7 @@ class TestSeveralServers:
             "destination": destination,
             "now_us": 1 << 60,
             "lease_until_us": 1 << 61,
-            "far_us": 1 << 60,
+            "far_us": 1 << 62,
             "rows": 3,
             "logs": 1_000,
         }

@@ -17,6 +17,7 @@ from execlave_server.actions.read_budgets import StoredBudget
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
 from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
+from execlave_server.actions.read_shadow import PastDecision
 from execlave_server.actions.read_stored import BatchRow, EndOfChain
 from execlave_server.actions.read_trace_deliveries import TraceDeliveryRow
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
@@ -89,6 +90,7 @@ FOUND_AS = [
     (SealedSecret, "list_sealed"),
     (StoredBudget, "find_budget_rule"),
     (StoredBudget, "live_budget_rules"),
+    (PastDecision, "newest_decisions"),
     (StoredPolicy, "find_policy"),
     (StoredPolicy, "live_policies"),
     (StoredVersion, "policy_versions"),

@@ -116,6 +116,13 @@ class Rig:
             await task
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that open the database's file beside the product run on SQLite alone."""
+    for item in items:
+        if item.get_closest_marker("sqlite") and "[postgres" in item.name:
+            item.add_marker(pytest.mark.skip(reason="opens the SQLite file"))
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Each engine in turn: empty for SQLite, the address of a new PostgreSQL database."""

@@ -24,6 +24,8 @@ from execlave_server.model.destinations import DestinationState
 from execlave_server.model.secret import Secret
 from tampering import without_triggers
 
+pytestmark = pytest.mark.sqlite
+
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # its files are damaged here
 
 

@@ -12,6 +12,8 @@ from execlave_server.actions.configure_destination import Wanted, change_destina
 from execlave_server.metrics import render
 from execlave_server.model.destinations import DestinationState
 
+pytestmark = pytest.mark.sqlite
+
 MINUTE_US = 60_000_000
 
 

@@ -1,9 +1,12 @@
 """What Prometheus is shown: counted where it happens, or read from the store, never made up of a tenant's words."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.metrics import ServerMetrics, render
+
+pytestmark = pytest.mark.sqlite
 
 OF_DESTINATION = {"organization", "destination"}
 
