@@ -40,7 +40,7 @@ class TestMainJob:
     def test_nested_spans_become_one_log_each_with_the_documented_keys(self, platform, session, agent_id):
         """An agent registers, may act, and traces a run: each of its spans is one log with the spec's keys."""
         with platform.sdk() as exe:
-            exe.register_agent(agent_id, "Support Bot", autonomy_level="act_with_approval")
+            exe.register_agent(agent_id, "Support Bot", autonomy_level="autonomous")
             allowed = exe.enforce_policy(agent_id, "send the mail", tools=["send_email"])
             tree = get_span_tree(exe)
             root = tree.start(kind=SPAN_KIND_AGENT, name="answer", agent_id=agent_id, session_id=session, user_id="u1")
@@ -67,7 +67,7 @@ class TestMainJob:
             "session_id": session,
             "user_id": "u1",
             "agent_name": "Support Bot",
-            "autonomy_level": "act_with_approval",
+            "autonomy_level": "autonomous",
             "agent_status": "active",
             "idp_bound": False,
         }
