@@ -104,7 +104,7 @@ def test_a_difference_leaves_nothing(lived_in, postgres):
     """A trace whose batch is missing cannot be copied: the command says so, and the database stays empty."""
     installation, _ = lived_in
     url = postgres.new_database()
-    installation.rows("update traces set batch = 4711 where id = 3")
+    installation.tamper("update traces set batch = 4711 where id = 3")
 
     failed = run("copy", "--from", str(installation.data_dir), environment=on_postgres(installation, url))
 
