@@ -17,6 +17,7 @@ from execlave_server.actions.read_budgets import StoredBudget
 from execlave_server.actions.read_deliveries import DeliveryCounts, DeliveryStanding
 from execlave_server.actions.read_metrics import DestinationStanding, ParkedCount
 from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
+from execlave_server.actions.read_shadow import PastDecision
 from execlave_server.actions.read_stored import BatchRow, EndOfChain
 from execlave_server.actions.read_trace_deliveries import TraceDeliveryRow
 from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
@@ -37,6 +38,7 @@ from execlave_server.store.protocol import Call, Check, StaleError, Write, find_
 SOURCE = Path(__file__).parents[2] / "src"
 FOUND_AS = [
     (AgentVersion, "agent_versions"),
+    (PastDecision, "newest_decisions"),
     (Baseline, "tool_baseline"),
     (Grant, "find_grant"),
     (Grant, "grants_of"),
