@@ -373,9 +373,10 @@ class TestSeveralServers:
 
             other = await second.commit(Write(calls=[Call("lease_outbox", {**row, "rows": 100})]))
             oldest = await second.commit(Write(calls=[Call("lease_oldest", row)]))
+            far = await second.commit(Write(calls=[Call("lease_oldest", {**row, "far_us": 1 << 60})]))
         mine = await one
 
-        assert [len(mine.rows[0]), len(other.rows[0]), len(oldest.rows[0])] == [3, 3, 0]
+        assert [len(written.rows[0]) for written in (mine, other, oldest, far)] == [3, 3, 0, 1]
         assert {lease[0] for lease in (*mine.rows[0], *other.rows[0])} == {1, 2, 3, 4, 5, 6}
 
 

@@ -348,7 +348,7 @@ class TestRules:
         )
         assert after.violations[0].policy_type == "agent_status"
         assert again.violations[0].policy_type == "budget_cap"
-        assert await rig.events("agent.status_changed") == 3  # paused, resumed, paused again
+        assert await rig.events("agent.status_changed") == 3  # paused, resumed, paused
 
     async def test_each_window_is_warned_and_hit_once(self, rig, clock):
         """However many decisions race, the chain has one warning and one hit for each window and version."""

@@ -38,6 +38,7 @@ from execlave_server.store.protocol import Call, Check, StaleError, Write, find_
 SOURCE = Path(__file__).parents[2] / "src"
 FOUND_AS = [
     (AgentVersion, "agent_versions"),
+    (PastDecision, "newest_decisions"),
     (Baseline, "tool_baseline"),
     (Grant, "find_grant"),
     (Grant, "grants_of"),

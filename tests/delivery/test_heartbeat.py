@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
-import apsw
 import pytest
 
 from execlave_server.actions.configure_destination import Wanted, change_destination
 from execlave_server.metrics import render
 from execlave_server.model.destinations import DestinationState
+from tampering import tamper
 
 pytestmark = pytest.mark.sqlite
 
@@ -38,17 +37,11 @@ async def until_beats(rig, holds: Callable[[list[dict[str, Any]]], bool]) -> lis
     return found
 
 
-def change(rig, sql: str, *values: int) -> None:
-    """Bring the database into a state."""
-    with closing(apsw.Connection(str(rig.services.settings.database))) as connection:
-        connection.set_busy_timeout(5_000)
-        connection.execute(sql, values)
-
-
 async def test_it_says_how_the_stream_is(beating) -> None:
     """Backlog, age of the oldest and parked logs stand under `execlave`, also while logs wait."""
     await beating.ingest(40)
-    change(beating, "update outbox set due_at_us = ?", beating.clock.now_us() + 2 * MINUTE_US)  # between two attempts
+    later_us = beating.clock.now_us() + 2 * MINUTE_US  # between two attempts
+    await tamper(beating.services.settings, f"update outbox set due_at_us = {later_us}")  # noqa: S608 - a number
     beating.clock.pushed_us += 90_000_000
     async with beating.worker():
         (found,) = await until_beats(beating, bool)
@@ -118,7 +111,7 @@ async def until_counted(worker, text: str) -> None:
 
 async def test_a_held_destination_gets_none(beating) -> None:
     """Nothing is sent to a destination that is held."""
-    change(beating, "update destinations set state = 'held'")
+    await tamper(beating.services.settings, "update destinations set state = 'held'")
     async with beating.worker():
         await asyncio.sleep(0.6)  # several looks; the first would have sent it
 

@@ -31,9 +31,10 @@ where destination = :destination and batch in (
 returning batch, fence, attempts, log_count, committed_at_us,
   (select log_bytes from batches where id = batch) as log_bytes, accepted_count, parked_count, settled, origin
 
+-- "=" and not "in": a sub-select that locks may run again for each row, and its limit would then hold for none.
 -- name: lease_oldest
 update outbox set due_at_us = :lease_until_us, leased_at_us = :now_us, fence = fence + 1
-where destination = :destination and batch in (
+where destination = :destination and batch = (
   select batch from outbox
   where destination = :destination and due_at_us is not null
     and (leased_at_us is null or due_at_us <= :now_us or due_at_us > :far_us)
