@@ -73,7 +73,7 @@ def logs(installation, intake) -> Iterator[list[dict[str, Any]]]:
             agent = exe.register_agent("support-bot", "Support Bot", autonomy_level="advise")
             server.admin.patch(f"/api/v1/agents/{agent.id}/pause", {"reason": f"{MARK} reason"})
             with pytest.raises(PolicyBlockedError):
-                exe.enforce_policy("support-bot", f"{MARK} blocked", metadata=planted(), tools=[f"{MARK}_tool"])
+                exe.enforce_policy("support-bot", f"{MARK} blocked", metadata=planted(), tools=["wire_money"])
         server.agent.ingest(
             {
                 "traceId": "raw",

@@ -276,7 +276,7 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
         "spanType": "tool" if tool else None,
         "timestamp": now_us // 1_000,
         "errorType": "PolicyBlockedError",
-        "errorMessage": decision.violations[0].message,
+        "errorMessage": _message_of(decision.violations[0]),
         "metadata": _present(span),
     }
     raw = msgspec.json.encode(_present(said))
@@ -290,6 +290,11 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
 def governed_by(decision: Decision) -> Governed:
     """What a decision says of the trace it belongs to."""
     return governed_of(decision.violations, status=decision.status, decision_id=decision.id)
+
+
+def _message_of(violation: Violation | PolicyViolation) -> str:
+    """Why, for the trace that leaves for Datadog: a policy's own words, but never the reason a person gave."""
+    return violation.message if isinstance(violation, PolicyViolation) else f"Stopped by: {violation.policy_name}"
 
 
 def _offending_tool(basis: _Basis, judged: _Judged) -> str:

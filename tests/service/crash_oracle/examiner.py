@@ -52,5 +52,5 @@ class Examiner:
     def _note_failure(self, said: str) -> None:
         """A command may fail while the database is out of reach, in one line with a code."""
         self.unanswered += 1
-        if not said.startswith("Error [") or "Traceback" in said:
+        if not said.lstrip().startswith("Error [") or "Traceback" in said:
             self.problems.append(f"a command failed without a word of its own: {said[-500:]}")
