@@ -48,9 +48,9 @@ bench: .venv/bench.stamp
 # Resolve the dependencies anew: needs uv, which is not needed for anything else.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
-	  --upgrade pyproject.toml --extra demo --extra expressions --output-file requirements.lock
+	  --upgrade pyproject.toml --extra datadog --extra demo --extra expressions --output-file requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
-	  --upgrade pyproject.toml --extra demo --extra expressions --extra dev --output-file requirements-dev.lock
+	  --upgrade pyproject.toml --extra datadog --extra demo --extra expressions --extra dev --output-file requirements-dev.lock
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 1; }
