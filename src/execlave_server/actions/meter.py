@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from execlave_server.audit.canonical import NANO
 from execlave_server.model.budgets import BudgetRule, BudgetScope, Payer
@@ -21,7 +22,13 @@ NO_CAP = (1 << 62) - 1
 SPENT_MAX = NO_CAP // 4  # beyond a billion dollars a meter stands still, so that no sum overflows
 _ALWAYS = (BudgetScope.ORGANIZATION, BudgetScope.AGENT)
 _MINUTE_US = 60_000_000
-_WINDOW_US = {Window.MINUTE: _MINUTE_US, Window.HOUR: 3_600_000_000, Window.DAY: 86_400_000_000}
+_DAY_US = 86_400_000_000
+_LOOKED_BACK_US = {  # what the pages show of the past: a day by the hour, a month by the day
+    (BudgetScope.ORGANIZATION, Window.HOUR): 2 * _DAY_US,
+    (BudgetScope.ORGANIZATION, Window.DAY): 35 * _DAY_US,
+    (BudgetScope.AGENT, Window.DAY): 35 * _DAY_US,
+}
+_WINDOW_US = {Window.MINUTE: _MINUTE_US, Window.HOUR: 3_600_000_000, Window.DAY: _DAY_US}
 
 
 class Reservation(Struct, frozen=True):
@@ -36,21 +43,30 @@ class Reservation(Struct, frozen=True):
 
 
 class Meter(Struct, frozen=True):
-    """One meter in the window that holds now."""
+    """One meter in one window, and how long it is kept after that."""
 
     name: str
     starts_at_us: int
     ends_at_us: int
+    kept_us: int = RESERVATION_US
 
     @property
     def expires_at_us(self) -> int:
-        """When nothing that counts in it can come back any more."""
-        return self.ends_at_us + RESERVATION_US
+        """When nothing that counts in it can come back any more, and nobody looks back at it."""
+        return self.ends_at_us + self.kept_us
 
 
 def money_meter(scope: BudgetScope, place: str, window: Window, now_us: int) -> Meter:
     """Where money is counted; `place` is the payer's."""
-    return _meter(f"spend:{scope}:{place}:{window}", window, now_us)
+    meter = _meter(f"spend:{scope}:{place}:{window}", window, now_us)
+    kept_us = _LOOKED_BACK_US.get((scope, window))
+    return meter if kept_us is None else replace(meter, kept_us=kept_us)
+
+
+def past_meters(scope: BudgetScope, place: str, window: Window, count: int, now_us: int) -> list[Meter]:
+    """The meters of the newest `count` windows, minutes, hours or days, the oldest first and the present one last."""
+    length_us = _WINDOW_US[window]
+    return [money_meter(scope, place, window, now_us - back * length_us) for back in range(count - 1, -1, -1)]
 
 
 def money_meters(payer: Payer, rules: Iterable[BudgetRule], now_us: int) -> dict[str, Meter]:

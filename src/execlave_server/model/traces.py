@@ -39,6 +39,10 @@ class TraceStatus(StrEnum):
 
 
 _STATUS_CODES = {status: code for code, status in enumerate(TraceStatus)}
+ERROR_CODES = frozenset({TraceStatus.ERROR.code, TraceStatus.TIMEOUT.code})
+VIOLATION_CODES = frozenset({
+    TraceStatus.POLICY_BLOCKED.code, TraceStatus.LIMIT_EXCEEDED.code, TraceStatus.FLAGGED_FOR_REVIEW.code,
+})  # fmt: skip
 
 
 class SpanFacts(Struct, rename="camel"):

@@ -9,7 +9,15 @@ from execlave_server.audit.chain import Entry, Event
 from execlave_server.audit.changes import SERVER
 from execlave_server.audit.events import BatchRoot, DecisionRecorded, Kind
 from execlave_server.audit.merkle import root
-from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
+from execlave_server.model.traces import (
+    BATCH_BYTES_MAX,
+    ERROR_CODES,
+    TRACES_PER_BATCH_MAX,
+    VIOLATION_CODES,
+    NewTrace,
+    TraceOutcome,
+    is_same_item,
+)
 from execlave_server.store.protocol import NewDecision, Parameters, Row, Traces
 
 TraceKey: TypeAlias = tuple[int, int]
@@ -112,6 +120,8 @@ class PlannedBatch:
             "leaves": b"".join(self.leaves),
             "audit_seq": entry.seq,
             "audit_hash": entry.hash,
+            "errors": sum(trace.status in ERROR_CODES for trace in self.traces),
+            "violations": sum(trace.status in VIOLATION_CODES for trace in self.traces),
             "now_us": now_us,
         }
 

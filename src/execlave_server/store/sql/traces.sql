@@ -1,8 +1,8 @@
 -- name: insert_batch
 insert into batches (id, organization, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves,
-  audit_seq, audit_hash, received_at_us, collectors)
+  audit_seq, audit_hash, received_at_us, errors, violations, collectors)
 values (:id, :organization, :first_trace, :last_trace, :trace_count, :decision_count, :log_bytes, :leaves,
-  :audit_seq, :audit_hash, :now_us,
+  :audit_seq, :audit_hash, :now_us, :errors, :violations,
   coalesce((
     select ',' || string_agg(cast(number as text), ',') || ','
     from destinations
