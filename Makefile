@@ -5,13 +5,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo serve test test-browser lint bench lock clean
+.PHONY: demo serve test test-browser screenshots lint bench lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    server, worker, local Datadog sandbox and a fleet of agents; Ctrl-C ends it"
 	@echo "make serve   the server for real use, on ./execlave-data"
-	@echo "make test    every test"
+	@echo "make test    every test but those in a browser"
+	@echo "make test-browser   the pages in a real Chromium"
+	@echo "make screenshots    pictures of every page, in ./screenshots"
 	@echo "make lint    ruff, mypy, the layers"
 	@echo "make bench   the measurements; results in bench/results"
 
@@ -30,7 +32,12 @@ test: .venv/dev.stamp
 
 test-browser: .venv/dev.stamp
 	@command -v chromium >/dev/null || { echo "test-browser needs Chromium: apt-get install chromium"; exit 1; }
-	$(BIN)/python -m pytest -m browser || test $$? -eq 5  # 5: there is no browser test until there are pages
+	$(BIN)/python -m pytest -q -m browser tests/browser
+
+# Every page at 1280 and 360 px, light and dark: look at them before a change of the pages lands.
+screenshots: .venv/dev.stamp
+	@command -v chromium >/dev/null || { echo "screenshots need Chromium: apt-get install chromium"; exit 1; }
+	$(BIN)/python tests/browser/screenshots.py
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check --output-format concise

@@ -144,9 +144,7 @@ class TestKeys:
 
 
 class TestElsewhere:
-    @pytest.mark.parametrize(
-        "path", ["/", "/api", "/api/v1", "/api/v2/agents", "/api/v1/nothing", "/api/v1/deliveries/"]
-    )
+    @pytest.mark.parametrize("path", ["/api", "/api/v1", "/api/v2/agents", "/api/v1/nothing", "/api/v1/deliveries/"])
     def test_an_unknown_path_is_a_404_in_the_same_shape(self, platform, path):
         """A path that is not there is refused as all else is, never redirected, which would drop a POST's body."""
         for method in ("GET", "POST"):

@@ -24,18 +24,20 @@ ATTEMPTS_EMAIL_AND_ADDRESS_MAX = 10  # somebody who has forgotten his password
 ATTEMPTS_ADDRESS_MAX = 60  # an office behind one address
 ATTEMPTS_EMAIL_MAX = 100  # from many addresses; high, because it keeps the person himself out too
 FAILURES_EVERY_US = 100_000  # a failure is told at the next of these, so that its time does not tell a known email
+BROWSER_CHARS_MAX = 300  # enough to recognise one by
 COMMAND_LINE = "command"  # the address of who signs in on the machine itself
 
 _METHOD = "password"
 
 
 class Credentials(Struct, frozen=True):
-    """What somebody presents, and from which address. Without an organization the email must be in one only."""
+    """What somebody presents, and from where. Without an organization the email must be in one only."""
 
     email: str
     password: Secret
     organization_id: str | None
     address: str
+    browser: str = ""  # as it calls itself
 
 
 class Session(Struct, frozen=True):
@@ -69,6 +71,8 @@ async def sign_in(services: Services, credentials: Credentials) -> Session:
         "hash": services.keys.hash(token.reveal()),
         "now_us": now_us,
         "expires_at_us": now_us + SESSION_LIFE_US,
+        "address": credentials.address,
+        "browser": credentials.browser[:BROWSER_CHARS_MAX],
     }
     person = await _prove(services, credentials, session)
     return Session(person, token, now_us + SESSION_LIFE_US)

@@ -16,7 +16,7 @@ import uvloop
 from execlave_server.actions.note_settings import note_settings
 from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.api.control import MESSAGE_BYTES_MAX, ControlChannel
-from execlave_server.api.routes import create_api
+from execlave_server.app.application import create_application
 from execlave_server.app.database import StoreRole, clock_of, open_store
 from execlave_server.app.installation import counted_worker, only_server, open_services, open_vault
 from execlave_server.app.metrics_listener import metrics_listener
@@ -26,6 +26,7 @@ from execlave_server.export.worker import ExportWorker
 from execlave_server.metrics import render
 from execlave_server.settings import Settings
 from execlave_server.store.protocol import Call, Write
+from execlave_server.web.live import LivePages
 
 FINISH_WITHIN_S = 5  # requests under way when the server is told to stop
 GC_THRESHOLDS = (50_000, 20, 50)  # with the defaults a batch of traces set off dozens of collections
@@ -47,8 +48,9 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
         upkeep(services),
         ControlChannel(services) as control,
     ):
+        live = LivePages()
         config = uvicorn.Config(
-            control.around(create_api(services)),
+            control.around(create_application(services, live)),
             loop="none",
             http="httptools",
             ws="websockets-sansio",
@@ -67,6 +69,7 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
             forwarded_allow_ips=settings.trusted_proxies or None,
         )
         server = uvicorn.Server(config)
+        live.end_when(lambda: server.should_exit)
 
         def stop() -> None:
             server.should_exit = True

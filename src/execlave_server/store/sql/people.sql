@@ -33,8 +33,8 @@ update users set password_hash = :password_hash where organization = :organizati
 select role, disabled_at_us from users where organization = :organization and id = :person
 
 -- name: insert_session
-insert into sessions (hash, person, created_at_us, expires_at_us)
-select :hash, id, :now_us, :expires_at_us from users
+insert into sessions (hash, person, created_at_us, expires_at_us, last_seen_at_us, address, browser)
+select :hash, id, :now_us, :expires_at_us, :now_us, :address, :browser from users
 where id = :person and password_hash = :password_hash and disabled_at_us is null
 returning person
 
@@ -42,6 +42,28 @@ returning person
 select u.id, u.organization, o.id as organization_id, u.email, u.name, u.role, u.created_at_us, u.disabled_at_us
 from sessions s join users u on u.id = s.person join organizations o on o.number = u.organization
 where s.hash = :hash and s.revoked_at_us is null and s.expires_at_us > :now_us and u.disabled_at_us is null
+
+-- name: open_session
+select s.hash, s.created_at_us as began_at_us, s.expires_at_us, s.last_seen_at_us, u.id, u.organization,
+  o.id as organization_id, o.name as organization_name, u.email, u.name, u.role, u.created_at_us, u.disabled_at_us
+from sessions s join users u on u.id = s.person join organizations o on o.number = u.organization
+where s.hash = :hash and s.revoked_at_us is null and s.expires_at_us > :now_us and u.disabled_at_us is null
+
+-- name: session_seen
+update sessions set last_seen_at_us = :now_us where hash = :hash and last_seen_at_us < :now_us
+
+-- name: sessions_of
+select hash, created_at_us as began_at_us, expires_at_us, last_seen_at_us, address, browser from sessions
+where person = :person and revoked_at_us is null and expires_at_us > :now_us
+order by created_at_us desc
+
+-- name: revoke_session_of
+update sessions set revoked_at_us = :now_us
+where person = :person and hash = :hash and revoked_at_us is null
+returning person
+
+-- name: revoke_other_sessions
+update sessions set revoked_at_us = :now_us where person = :person and hash <> :hash and revoked_at_us is null
 
 -- name: revoke_session
 update sessions set revoked_at_us = :now_us where hash = :hash and revoked_at_us is null

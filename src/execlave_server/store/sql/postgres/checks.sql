@@ -26,8 +26,8 @@ from (
 select role, disabled_at_us from users where organization = :organization and id = :person for share
 
 -- name: insert_session
-insert into sessions (hash, person, created_at_us, expires_at_us)
-select :hash, id, :now_us, :expires_at_us from users
+insert into sessions (hash, person, created_at_us, expires_at_us, last_seen_at_us, address, browser)
+select :hash, id, :now_us, :expires_at_us, :now_us, :address, :browser from users
 where id = :person and password_hash = :password_hash and disabled_at_us is null
 for share
 returning person

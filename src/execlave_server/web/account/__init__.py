@@ -1,0 +1,1 @@
+"""Signing in and out, and the links by which somebody comes in."""

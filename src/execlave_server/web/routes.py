@@ -1,0 +1,38 @@
+"""The one page route table, and the ASGI application made from it."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from execlave_server.actions.services import Services
+from execlave_server.web.account import pages as account
+from execlave_server.web.answer import PageServer
+from execlave_server.web.exchange import PageRoute
+from execlave_server.web.live import LivePages, Topic
+from execlave_server.web.settings import pages as settings
+from execlave_server.web.static_files import STATIC_PREFIX, answer_static
+
+ROUTES: tuple[PageRoute, ...] = (
+    *account.ROUTES,
+    *settings.ROUTES,
+)
+TOPICS: tuple[Topic, ...] = ()
+
+
+def create_pages(services: Services, live: LivePages | None = None) -> Starlette:
+    """The application of the pages. `live` bounds the streams of this process and can end them all."""
+    server = PageServer(services, ROUTES)
+    streams = live or LivePages()
+    routes = [Route(f"{STATIC_PREFIX}{{name}}", answer_static, methods=["GET"])]
+    routes += [Route(each.path, server.endpoint(each), methods=[each.method]) for each in ROUTES]
+    routes += [Route(f"/live/{each.name}", streams.endpoint(server, each), methods=["GET"]) for each in TOPICS]
+
+    async def answer_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return await server.answer_unknown(request, error.status_code)
+
+    app = Starlette(routes=routes, exception_handlers={HTTPException: answer_http_error})
+    app.router.redirect_slashes = False
+    return app

@@ -1,0 +1,1 @@
+"""Settings: oneself, API keys, members, the organization."""

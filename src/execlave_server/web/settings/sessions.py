@@ -1,0 +1,39 @@
+"""Settings, Sessions: where one is signed in, and ending that."""
+
+from starlette.responses import Response
+
+from execlave_server.actions.person_sessions import end_other_sessions, end_session, list_sessions
+from execlave_server.web.cookies import SESSION_COOKIE, drop_cookie
+from execlave_server.web.exchange import Access, Page, PageRoute
+
+_PATH = "/settings/sessions"
+
+
+async def show_sessions(page: Page) -> Response:
+    """Every live session of this person."""
+    sessions = await list_sessions(page.services, page.person)
+    return page.render("settings/sessions.html", tab="sessions", sessions=sessions)
+
+
+async def post_end(page: Page) -> Response:
+    """End one; one's own is signing out."""
+    session_id = page.path("session")
+    await end_session(page.services, page.person, session_id)
+    if session_id != page.session.hash.hex():
+        return page.redirect(_PATH, "The session has ended.")
+    response = page.redirect("/sign-in")
+    drop_cookie(response, SESSION_COOKIE)
+    return response
+
+
+async def post_end_others(page: Page) -> Response:
+    """End every other one."""
+    await end_other_sessions(page.services, page.session)
+    return page.redirect(_PATH, "You are signed in nowhere else now.")
+
+
+ROUTES = (
+    PageRoute("GET", _PATH, Access.SIGNED_IN, show_sessions, "settings"),
+    PageRoute("POST", f"{_PATH}/others/end", Access.SIGNED_IN, post_end_others, "settings"),
+    PageRoute("POST", f"{_PATH}/{{session}}/end", Access.SIGNED_IN, post_end, "settings"),
+)
