@@ -7,18 +7,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from execlave_server.actions.services import Services
+from execlave_server.model.permissions import Permission
 from execlave_server.web.account import pages as account
 from execlave_server.web.answer import PageServer
-from execlave_server.web.exchange import PageRoute
+from execlave_server.web.exchange import Access, PageRoute
+from execlave_server.web.integrations import pages as integrations
 from execlave_server.web.live import LivePages, Topic
+from execlave_server.web.overview import pages as overview
 from execlave_server.web.settings import pages as settings
 from execlave_server.web.static_files import STATIC_PREFIX, answer_static
 
 ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
+    *overview.ROUTES,
     *settings.ROUTES,
+    *integrations.ROUTES,
 )
-TOPICS: tuple[Topic, ...] = ()
+TOPICS: tuple[Topic, ...] = (
+    Topic("destination", Permission.DESTINATIONS_READ, integrations.fragment_state),
+    Topic("overview", Access.SIGNED_IN, overview.fragment_now),
+)
 
 
 def create_pages(services: Services, live: LivePages | None = None) -> Starlette:

@@ -105,3 +105,6 @@ addEventListener("pageshow", followAll);
 setInterval(showTimes, 30000);
 setInterval(() => { for (const region of streams.keys()) replaceWhenIdle(region); }, 1000);
 showCopyButtons(document);
+
+// A form that is a step of something longer goes on by itself.
+document.querySelector("form[data-goes-on]")?.requestSubmit();

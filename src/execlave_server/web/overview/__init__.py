@@ -1,0 +1,1 @@
+"""What happened in the last day, and what waits for somebody."""
