@@ -27,6 +27,7 @@ from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
 from execlave_server.api.enforce import answer_enforce
 from execlave_server.api.exchange import Access, Route, answer_exchange
 from execlave_server.api.metrics import answer_metrics
+from execlave_server.api.search import get_search
 from execlave_server.errors import NotFoundError, UnavailableError
 from execlave_server.model.permissions import Permission
 from execlave_server.model.secret import Secret
@@ -64,6 +65,7 @@ ROUTES = (
         "GET", "/agents/{agent:path}", Access.AGENT, sdk.get_agent, Permission.AGENTS_READ
     ),  # after those that end in more
     Route("POST", "/traces/ingest", Access.AGENT, sdk.post_traces, body_bytes_max=SDK_BODY_BYTES_MAX),
+    Route("GET", "/traces/search", Access.ADMIN, get_search, Permission.TRACES_READ),
     Route("GET", "/identity-providers", Access.ADMIN, access.get_providers, Permission.AGENTS_READ),
     Route("POST", "/identity-providers", Access.ADMIN, access.post_provider, Permission.AGENTS_CONTROL),
     Route("DELETE", "/identity-providers/{id}", Access.ADMIN, access.delete_provider, Permission.AGENTS_CONTROL),
