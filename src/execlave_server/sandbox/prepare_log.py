@@ -29,13 +29,17 @@ class Arrival:
 def prepare_log(sent: bytes, sequence: int, arrival: Arrival) -> PreparedLog:
     """The log after preprocessing, before any pipeline."""
     attributes = decode_attributes(sent)
-    log = preprocess(attributes, arrival.arrived_us // 1_000)
+    arrived_ms = arrival.arrived_us // 1_000
+    log = preprocess(attributes, arrived_ms)
+    timestamp_ms = log.timestamp_ms
+    if timestamp_ms == arrived_ms:  # it has no date, or one that is read here alone
+        timestamp_ms = syslog_date_ms(attributes, arrival.arrived_us) or timestamp_ms
     tags = dict.fromkeys(log.tags)
     if arrival.ddtags:
         tags |= dict.fromkeys(stored_tags(arrival.ddtags))
     return PreparedLog(
         sequence=sequence,
-        timestamp_ms=syslog_date_ms(attributes, arrival.arrived_us) or log.timestamp_ms,
+        timestamp_ms=timestamp_ms,
         message=log.message,
         status=log.status.value,
         host=log.host,
