@@ -31,6 +31,19 @@ class ValidationFailedError(BadRequestError):
     code = "VALIDATION_ERROR"
 
 
+class SearchSyntaxError(ValidationFailedError):
+    """A search is not written as the search language says; `position` is where, in characters from 0."""
+
+    code = "SEARCH_SYNTAX"
+
+    def __init__(self, reason: str, position: int) -> None:
+        super().__init__(
+            f"The search cannot be read: at character {position + 1}, {reason}.",
+            fields={"query": reason, "position": str(position)},
+        )
+        self.position = position
+
+
 class PayloadTooLargeError(ExeclaveServerError):
     """The body is over the documented limit."""
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from execlave_server.datadog.log_dates import event_time_us
 from execlave_server.sandbox.limits import LOG_AGE_US_MAX, LOG_BYTES_MAX, LOGS_PER_REQUEST_MAX
-from execlave_server.sandbox.log_dates import event_time_us
 from execlave_server.sandbox.refusals import RefusedError
 from execlave_server.sandbox.sort_logs import read_batch, sort_logs
 

@@ -56,6 +56,12 @@ def normalize_tags(text: str) -> NormalizedTags:
     return NormalizedTags(",".join(tags), changes)
 
 
+def stored_tags(text: str) -> list[str]:
+    """Comma-separated tags as Datadog stores them, whatever was sent: what it ignores is left out without a word."""
+    tags = dict.fromkeys(_normalize_tag(piece.strip()) for piece in text.split(","))
+    return [tag for tag in tags if tag][:TAGS_MAX]
+
+
 def validate_service(text: str) -> str:
     """A service name as Datadog stores it: lower-cased, characters it does not allow turned into single underscores.
 

@@ -3,8 +3,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from execlave_server.datadog.log_dates import LogDates, event_time_us
 from execlave_server.sandbox.limits import LOG_AGE_US_MAX, LOG_BYTES_MAX, LOGS_PER_REQUEST_MAX
-from execlave_server.sandbox.log_dates import LogDates, event_time_us
 from execlave_server.sandbox.refusals import RefusedError, too_large
 from execlave_server.sandbox.truncate_log import truncate_log
 
