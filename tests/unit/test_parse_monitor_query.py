@@ -119,5 +119,9 @@ def test_a_query_is_written_as_it_is_read(text):
 
 
 def test_the_search_is_found_in_the_query():
-    """The place of the search, so that an error within it can be pointed at."""
-    assert BLOCKS[search_position(BLOCKS) :].startswith("source:execlave")
+    """Each character of the search has its place in the query, so that an error within it can be pointed at."""
+    text = r'logs("a:\"b\" \\\\ c").rollup("count").last("5m") > 1'
+    search = parse_monitor_query(text).search
+
+    assert search == r'a:"b" \\ c'
+    assert [text[search_position(text, search.index(each))] for each in ("a", "b", "c")] == ["a", "b", "c"]

@@ -69,9 +69,12 @@ def parse_monitor_query(text: str) -> MonitorQuery:
     )
 
 
-def search_position(text: str) -> int:
-    """Where the search begins in a query that parses: the character after `logs("`."""
-    return text.index('"') + 1
+def search_position(text: str, at: int) -> int:
+    """Where a character of the search stands in its query, whose quotes and backslashes are escaped."""
+    position = text.index('"') + 1
+    for _ in range(at):
+        position += 2 if text[position : position + 2] in {'\\"', "\\\\"} else 1
+    return position
 
 
 def _read_calls(text: str) -> tuple[list[_Call], int]:
