@@ -9,6 +9,7 @@ from aiohttp import web
 from execlave_server.datadog.monitors.evaluate_monitor import Change, Why
 from execlave_server.datadog.monitors.monitor_query import MINUTE_US
 from execlave_server.sandbox.limits import PREPARE_SLICE_LOGS
+from execlave_server.sandbox.match_logs import searchable
 from execlave_server.sandbox.monitors.find_handles import find_handles
 from execlave_server.sandbox.monitors.held_monitor import Event, HeldMonitor
 from execlave_server.sandbox.monitors.render_message import TRANSITIONS, render_change
@@ -72,9 +73,10 @@ async def feed_monitors(state: SandboxState, monitors: list[HeldMonitor]) -> Non
     first = max(min((monitor.fed for monitor in monitors), default=last), index.forgotten) + 1
     for sequence in range(first, last + 1):
         log = index.read(sequence)
+        found = None if log is None else searchable(log)
         for monitor in monitors:
-            if log is not None and monitor.fed < sequence:
-                monitor.feed(log)
+            if found is not None and monitor.fed < sequence:
+                monitor.feed(found)
         if sequence % PREPARE_SLICE_LOGS == 0:
             await asyncio.sleep(0)
     for monitor in monitors:

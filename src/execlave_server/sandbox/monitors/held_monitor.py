@@ -1,22 +1,18 @@
 """One monitor at work: its body, its evaluation, and what became of it."""
 
-import itertools
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from execlave_server.datadog.monitors.evaluate_monitor import Change, Group, MonitorEvaluation
-from execlave_server.datadog.monitors.monitor_definition import MonitorDefinition, Status, require_valid
-from execlave_server.datadog.monitors.monitor_query import Aggregation
-from execlave_server.datadog.monitors.parse_monitor_query import parse_monitor_query
+from execlave_server.datadog.monitors.evaluate_monitor import Change, MonitorEvaluation
+from execlave_server.datadog.monitors.log_monitor import LogMonitor
+from execlave_server.datadog.monitors.monitor_definition import MonitorDefinition, Status
+from execlave_server.datadog.monitors.parse_monitor_query import MonitorQueryError, parse_monitor_query
+from execlave_server.datadog.search.match_log import SearchableLog
 from execlave_server.errors import ValidationFailedError
-from execlave_server.sandbox.facets import facet_values, measure_of
 from execlave_server.sandbox.limits import HISTORY_EVENTS_MAX, VALUES_SHOWN_MAX
-from execlave_server.sandbox.match_logs import Matches, SearchSyntaxError, compile_matcher
-from execlave_server.sandbox.prepared_log import PreparedLog
 from execlave_server.sandbox.refusals import ApiRefusedError
 
 FIELDS = ("name", "type", "query", "message", "tags", "priority", "options", "restricted_roles")
@@ -29,7 +25,6 @@ OPTIONS = {
     "groupby_simple_monitor": False,
 }
 QUERY_REFUSED = "The value provided for parameter 'query' is invalid: "
-GROUPS_OF_LOG_MAX = 100  # combinations of the values of one log's arrays
 
 
 class Event(msgspec.Struct, kw_only=True):
@@ -61,8 +56,7 @@ class HeldMonitor:
 
     id: int
     body: dict[str, Any]
-    evaluation: MonitorEvaluation
-    matches: Matches
+    work: LogMonitor
     created_us: int
     modified_us: int
     fed: int = 0  # sequence number of the last log it was given
@@ -74,30 +68,22 @@ class HeldMonitor:
     @property
     def group_by(self) -> tuple[str, ...]:
         """What it groups by."""
-        return self.evaluation.query.group_by
+        return self.work.query.group_by
 
-    def feed(self, log: PreparedLog) -> None:
+    @property
+    def evaluation(self) -> MonitorEvaluation:
+        """Its groups and their states."""
+        return self.work.evaluation
+
+    def feed(self, log: SearchableLog) -> None:
         """Count a log that matches; one from before the first window is none of its business."""
-        at_us = log.timestamp_ms * 1_000
-        if at_us < self.created_us - self.evaluation.query.window_us or not self.matches(log):
-            return
-        for value in self._values(log):
-            for group in groups_of(log, self.group_by):
-                self.evaluation.add(group, at_us, value, log)
-
-    def _values(self, log: PreparedLog) -> list[Any]:
-        query = self.evaluation.query
-        if query.aggregation is Aggregation.COUNT or query.measure is None:
-            return [1.0]
-        if query.aggregation is Aggregation.CARDINALITY:
-            return list(facet_values(log, query.measure))
-        number = measure_of(log, query.measure)
-        return [] if number is None else [number]
+        if log.timestamp_ms * 1_000 >= self.created_us - self.work.query.window_us:
+            self.work.add(log)
 
     def evaluate(self, at_us: int) -> list[Change]:
         """Hold it against the thresholds, and keep what the page draws."""
         before = self.evaluation.overall
-        changes = self.evaluation.evaluate(at_us)
+        changes = self.work.evaluate(at_us)
         self.evaluated_us = at_us
         if self.overall_since_us is None or self.evaluation.overall is not before:
             self.overall_since_us = at_us
@@ -109,39 +95,24 @@ class HeldMonitor:
         return changes
 
 
-def groups_of(log: PreparedLog, group_by: tuple[str, ...]) -> Iterator[Group]:
-    """The groups the log falls into: one unless it has arrays, none where it lacks a value."""
-    values = [facet_values(log, facet) for facet in group_by]
-    return itertools.islice(itertools.product(*values), GROUPS_OF_LOG_MAX)
-
-
 def open_monitor(monitor_id: int, body: dict[str, Any], now_us: int) -> HeldMonitor:
     """The monitor a body describes. Raises ApiRefusedError in the API's words for what Datadog refuses."""
     kept = {name: body[name] for name in FIELDS if name in body}
     try:
-        query = parse_monitor_query(str(kept.get("query", "")))
-    except ValidationFailedError as error:
-        raise ApiRefusedError(400, f"{QUERY_REFUSED}{error}") from error
-    options = dict(kept.get("options") or {})
-    thresholds = {"critical": query.threshold, **(options.get("thresholds") or {})}
-    defaults = {"name": "", "message": ""}
-    filled = {**defaults, **drop_nulls(kept), "options": {**drop_nulls(options), "thresholds": drop_nulls(thresholds)}}
-    try:
-        definition = msgspec.convert(filled, MonitorDefinition)
-        require_valid(definition, query)
-        matches = compile_matcher(query.search)
-    except SearchSyntaxError as error:
+        critical = parse_monitor_query(str(kept.get("query", ""))).threshold
+        work = LogMonitor(msgspec.convert(fill_in(kept, critical), MonitorDefinition))
+    except MonitorQueryError as error:
         raise ApiRefusedError(400, f"{QUERY_REFUSED}{error}") from error
     except (msgspec.ValidationError, ValidationFailedError) as error:
         raise ApiRefusedError(400, f"{error}") from error
-    return HeldMonitor(
-        id=monitor_id,
-        body=kept,
-        evaluation=MonitorEvaluation(definition, query),
-        matches=matches,
-        created_us=now_us,
-        modified_us=now_us,
-    )
+    return HeldMonitor(id=monitor_id, body=kept, work=work, created_us=now_us, modified_us=now_us)
+
+
+def fill_in(body: dict[str, Any], critical: float) -> dict[str, Any]:
+    """The body with what Datadog takes for granted: the critical threshold is the query's."""
+    options = drop_nulls(body.get("options") or {})
+    thresholds = {"critical": critical, **drop_nulls(options.get("thresholds") or {})}
+    return {"name": "", "message": "", **drop_nulls(body), "options": {**options, "thresholds": thresholds}}
 
 
 def drop_nulls(fields: dict[str, Any]) -> dict[str, Any]:
