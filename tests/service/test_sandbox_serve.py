@@ -33,7 +33,7 @@ async def test_the_index_names_every_endpoint(client):
 
     app = create_app([], SystemClock())
     routes = {(route.method, route.resource.canonical) for route in app.router.routes()}
-    app[STATE].spool.close()
+    app[STATE].close()
     assert {(method, path) for method, path, _ in lines} == routes
     assert len(lines) == len(ENDPOINTS)
 

@@ -8,6 +8,7 @@ from execlave_server import __version__
 from execlave_server.cli.approvals import approval
 from execlave_server.cli.audit import audit, erase
 from execlave_server.cli.copying import copy
+from execlave_server.cli.datadog import datadog
 from execlave_server.cli.deliveries import deliveries
 from execlave_server.cli.destinations import destination
 from execlave_server.cli.doctor import doctor
@@ -33,7 +34,7 @@ def commands() -> None:
 
 
 for command in (
-    *(init, migrate, copy, org, key, user, approval, policy, destination, deliveries, doctor, secrets),
+    *(init, migrate, copy, org, key, user, approval, policy, destination, deliveries, datadog, doctor, secrets),
     *(sweep, backup, restore, audit, erase, serve, worker, sandbox, demo, server_process),
 ):
     commands.add_command(command)

@@ -4,6 +4,7 @@ Source: Datadog's "Getting started with tags", and NormalizeTag and NormalizeSer
 (pkg/trace/traceutil/normalize).
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from execlave_server.errors import ValidationFailedError
@@ -84,6 +85,7 @@ def validate_service(text: str) -> str:
     return service
 
 
+@lru_cache(maxsize=4_096)  # the same few tags stand in every log
 def _normalize_tag(given: str) -> str:
     collapsed = _collapse(given)
     for start, character in enumerate(collapsed):

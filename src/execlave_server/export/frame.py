@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from execlave_server.datadog.event_times import is_taken, restamped_members
 from execlave_server.datadog.logs import frame_head, frame_log
 from execlave_server.export.dispatch import Cargo, Progress
 from execlave_server.export.leases import Lease
@@ -16,9 +17,7 @@ from execlave_server.store.protocol import Row, Store, integer
 TIMESTAMP_BYTES = 32  # digits, commas and braces
 LINK_BYTES = 300  # a link's usual parts beside its base
 ANCHOR_BYTES = 120  # the names, a number and 64 hexadecimal digits
-LATE_AFTER_MS = (17 * 60 + 30) * 60_000  # Datadog drops what is older than 18 h after answering 202; leave half an hour
 _PLACE = itemgetter(0, 1)  # (which lease, which log of it)
-AHEAD_AT_MOST_MS = 2 * 60 * 60_000  # its date remapper takes times up to 2 h ahead
 
 
 class Frame:
@@ -55,9 +54,9 @@ class Frame:
         occurred_ms, log = integer(row[2]), row[3]
         if self._link_base:
             more = self._link(row) + more
-        if now_ms - LATE_AFTER_MS <= occurred_ms <= now_ms + AHEAD_AT_MOST_MS:
+        if is_taken(occurred_ms, now_ms):
             return frame_log(self._head, occurred_ms, log, more), False  # type: ignore[arg-type]
-        late = b',"event_timestamp":%d,"late":%b' % (occurred_ms, b"true" if occurred_ms < now_ms else b"false")
+        late = restamped_members(occurred_ms, now_ms)
         return frame_log(self._head, now_ms, log, more + late), True  # type: ignore[arg-type]
 
     def _link(self, row: Row) -> bytes:

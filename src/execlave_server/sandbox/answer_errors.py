@@ -4,7 +4,13 @@ from aiohttp.typedefs import Handler
 from execlave_server.errors import ExeclaveServerError, NotFoundError, PayloadTooLargeError
 from execlave_server.sandbox.json_answer import json_answer
 from execlave_server.sandbox.limits import WIRE_BYTES_MAX
-from execlave_server.sandbox.refusals import RefusedError, refusal_answer, too_large
+from execlave_server.sandbox.refusals import (
+    ApiRefusedError,
+    ConfigRefusedError,
+    RefusedError,
+    refusal_answer,
+    too_large,
+)
 
 
 class MethodNotAllowedError(ExeclaveServerError):
@@ -21,6 +27,11 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except RefusedError as refused:
         return refusal_answer(refused.status, refused.detail)
+    except ApiRefusedError as refused:
+        return json_answer({"errors": refused.errors}, refused.status)
+    except ConfigRefusedError as refused:
+        problem = {"code": refused.code, "message": refused.message, "details": list[str]()}
+        return json_answer({"error": problem}, refused.status)
     except ExeclaveServerError as error:
         return answer_problem(request, error)
     except web.HTTPException as error:

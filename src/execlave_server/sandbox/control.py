@@ -22,9 +22,10 @@ class ValidKeys(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `PUT /sandbox/keys`."""
 
     keys: Annotated[list[Key], msgspec.Meta(max_length=KEYS_MAX)]
+    application_keys: Annotated[list[Key], msgspec.Meta(max_length=KEYS_MAX)] | None = None  # None: as they are
 
 
-Body = TypeVar("Body", FaultRules, ValidKeys)
+_Body = TypeVar("_Body")
 
 
 async def list_logs(request: web.Request) -> web.Response:
@@ -39,9 +40,10 @@ async def list_logs(request: web.Request) -> web.Response:
 
 
 async def forget_logs(request: web.Request) -> web.Response:
-    """`DELETE /sandbox/logs`: forget all logs and set the counters back; keys and faults stay."""
+    """`DELETE /sandbox/logs`: forget all logs and set the counters back; all else stays."""
     state = request.app[STATE]
     state.counters = Counters()
+    state.index.clear()
     return json_answer({"forgotten": state.spool.clear()})
 
 
@@ -66,12 +68,15 @@ async def plan_faults(request: web.Request) -> web.Response:
 async def replace_keys(request: web.Request) -> web.Response:
     """`PUT /sandbox/keys`: these keys are valid from now on, and no others."""
     valid = await read_json(request, ValidKeys)
-    keys = request.app[STATE].keys
-    keys.replace(valid.keys)
-    return json_answer({"keys": len(keys)})
+    state = request.app[STATE]
+    state.keys.replace(valid.keys)
+    if valid.application_keys is None:
+        return json_answer({"keys": len(state.keys)})
+    state.application_keys.replace(valid.application_keys)
+    return json_answer({"keys": len(state.keys), "application_keys": len(state.application_keys)})
 
 
-async def read_json(request: web.Request, kind: type[Body]) -> Body:
+async def read_json(request: web.Request, kind: type[_Body]) -> _Body:
     """The request's body as `kind`, or an error that names what is wrong with it."""
     try:
         return msgspec.json.decode(await request.read(), type=kind)

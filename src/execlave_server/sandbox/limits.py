@@ -24,3 +24,33 @@ FAULT_TEXT_CHARS_MAX = 256  # of a body, by which a rule chooses requests
 FAULT_DELAY_MS_MAX = 600_000  # ten minutes outlast every sender's timeout
 
 SHUTDOWN_GRACE_S = 0.4  # aiohttp waits it twice for requests in progress, so stopping takes less than a second
+
+SEARCHABLE_LOGS_MIN = 100_000  # the newest so many stay searchable; a walk over all of them stays near a second
+PREPARE_SLICE_LOGS = 200  # prepared or read at once, then other requests have their turn: some 10 ms
+SEARCH_LOGS_DEFAULT = 10  # Datadog's own page
+SEARCH_LOGS_MAX = 1_000  # the same
+GROUPS_DEFAULT = 10  # of one facet, as in the real aggregate
+GROUPS_MAX = 10_000  # the same, documented
+GROUP_FACETS_MAX = 4  # dimensions of one aggregate; monitors have the same documented bound
+TIMESERIES_POINTS_MAX = 1_500  # of one series: more is no picture, and memory
+INDEXING_DELAY_MS_MAX = 600_000  # ten minutes outlast every test
+
+PIPELINES_MAX = 100  # the sandbox's own bound, far above one product's
+PROCESSORS_MAX = 100  # the same; Datadog advises 20
+MONITORS_MAX = 1_000  # Datadog's default for log monitors
+DASHBOARDS_MAX = 1_000  # held in memory
+LOG_METRICS_MAX = 100  # Datadog's default
+RULES_MAX = 1_000  # security rules, held in memory
+STORED_BODY_BYTES_MAX = 1_000_000  # of one pipeline, monitor, dashboard or rule
+METRIC_SERIES_MAX = 10_000  # of one log metric; more groups than that are counted, not kept
+METRIC_POINTS_MAX = 1_440  # a day of minutes for each series
+METRIC_POINTS_IN_ALL_MAX = 200_000  # of one log metric, whatever its groups
+
+HISTORY_EVENTS_MAX = 1_000  # of one monitor: transitions and notifications, newest kept
+GROUPS_OF_MONITOR_MAX = 1_000  # documented: the top 1,000 groups
+VALUES_SHOWN_MAX = 240  # evaluations kept for the drawing: four hours
+CLOCK_STEP_US_MAX = 72 * 3_600 * 1_000_000  # one move of the clock, evaluated minute by minute
+NOTIFY_TIMEOUT_S = 5.0  # a local webhook answers at once or not at all
+NOTIFICATIONS_WAITING_MAX = 1_000  # posts under way; more are recorded and not posted
+
+APPLICATION_KEY_HEADER = "DD-APPLICATION-KEY"

@@ -3,6 +3,7 @@ from aiohttp import hdrs, web
 from execlave_server.sandbox.accepted_keys import KEY_HEADER, KeyVerdict
 from execlave_server.sandbox.decompress_body import decompress_body, read_encoding
 from execlave_server.sandbox.json_answer import json_answer
+from execlave_server.sandbox.prepare_log import Arrival
 from execlave_server.sandbox.refusals import RefusedError
 from execlave_server.sandbox.sort_logs import read_batch, sort_logs
 from execlave_server.sandbox.state import STATE, SandboxState
@@ -25,7 +26,9 @@ async def receive_logs(request: web.Request) -> web.Response:
     fates = sort_logs(batch, arrived_us)
 
     counters = state.counters
+    first = state.spool.total + 1
     state.spool.append(fates.kept, counters.accepted_requests + 1, fates.truncated)
+    state.index.expect(first, len(fates.kept), Arrival(arrived_us, request.query.get("ddtags", "")), state.rules)
     counters.accepted_requests += 1
     counters.saw_arrival(arrived_us)
     counters.body_bytes += len(body)

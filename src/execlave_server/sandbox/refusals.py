@@ -35,3 +35,22 @@ def title_of(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Unknown"
+
+
+class ApiRefusedError(Exception):
+    """Datadog's API host refuses: `{"errors": [text, ...]}` under `status`."""
+
+    def __init__(self, status: int, *errors: str) -> None:
+        super().__init__("; ".join(errors))
+        self.status = status
+        self.errors = list(errors)
+
+
+class ConfigRefusedError(Exception):
+    """The logs configuration API refuses: `{"error": {"code", "message", "details"}}` under `status`."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message

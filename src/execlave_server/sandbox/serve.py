@@ -7,6 +7,7 @@ from aiohttp import web
 from execlave_server.clock import Clock
 from execlave_server.sandbox.application import create_app
 from execlave_server.sandbox.limits import SHUTDOWN_GRACE_S
+from execlave_server.sandbox.state import STATE
 
 
 async def run_sandbox(host: str, port: int, keys: Iterable[str], clock: Clock, ready: Callable[[int], None]) -> None:
@@ -33,6 +34,7 @@ async def serve_sandbox(host: str, port: int, keys: Iterable[str], clock: Clock)
     try:
         site = web.TCPSite(runner, host, port)
         await site.start()
+        runner.app[STATE].base_url = f"http://{f'[{host}]' if ':' in host else host}:{site.port}"
         yield site.port
     finally:
         await runner.cleanup()

@@ -1,0 +1,1 @@
+"""What this product ships for Datadog: monitors, pipeline, metrics, dashboard and detection rules, as data."""

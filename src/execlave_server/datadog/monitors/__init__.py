@@ -1,0 +1,1 @@
+"""Log monitors as Datadog understands them: their query, their evaluation over a window of logs, their message."""

@@ -1,0 +1,36 @@
+"""What a log says of a facet: an attribute with `@`, a reserved attribute, or a tag's key."""
+
+from typing import Any
+
+from execlave_server.datadog.attributes import text_of, values_at
+from execlave_server.sandbox.prepared_log import PreparedLog
+
+RESERVED = frozenset({"status", "host", "service", "source", "trace_id", "message"})
+FACET_CHARS_MAX = 1_024  # Datadog indexes no longer value of a facet
+
+
+def facet_values(log: PreparedLog, facet: str) -> list[str]:
+    """The values to group by: none where it has none, several for an array or a repeated tag."""
+    return [text_of(value)[:FACET_CHARS_MAX] for value in raw_values(log, facet)]
+
+
+def raw_values(log: PreparedLog, facet: str) -> list[Any]:
+    """The same, as they are."""
+    if facet.startswith("@"):
+        return [value for value in values_at(log.attributes, facet[1:]) if not isinstance(value, dict)]
+    if facet in RESERVED:
+        value = getattr(log, facet)
+        return [] if value is None else [value]
+    return list(dict.fromkeys(tag[len(facet) + 1 :] for tag in log.tags if tag.startswith(f"{facet}:")))
+
+
+def measure_of(log: PreparedLog, measure: str) -> float | None:
+    """The number a log carries at `measure`; None where it carries none."""
+    for value in raw_values(log, measure if measure.startswith("@") else f"@{measure}"):
+        if isinstance(value, bool):
+            continue
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            continue
+    return None

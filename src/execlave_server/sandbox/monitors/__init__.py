@@ -1,0 +1,1 @@
+"""Log monitors of the sandbox: kept, evaluated each minute, and told of."""

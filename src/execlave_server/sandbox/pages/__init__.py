@@ -1,0 +1,1 @@
+"""The sandbox's own pages: logs, monitors, and where it differs from Datadog."""
