@@ -70,9 +70,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--engine", type=EngineName, choices=list(EngineName), default=EngineName.SQLITE)
     parser.add_argument("--tmpfs-mb", type=int, default=0, help="put the data on a small disk in memory; needs root")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that fails")
-    parser.add_argument(
-        "--save", action="store_true", help="write results/oracle-<engine>.md, past two minutes -long.md"
-    )
+    parser.add_argument("--save", action="store_true", help="write results/oracle-<engine>.md (or -long.md)")
     options = parser.parse_args()
     options.seeds = options.seeds or [int(time.time())]
     return options
