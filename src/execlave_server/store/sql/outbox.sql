@@ -67,12 +67,15 @@ update outbox set due_at_us = :due_at_us, leased_at_us = null, attempts = attemp
 where destination = :destination and batch = :batch and fence = :fence
 
 -- name: park_log
-insert into parked (destination, batch, position, reason, status, answer, payload, parked_at_us)
-select :destination, :batch, :position, :reason, :status, :answer, :payload, :now_us
+insert into parked (destination, batch, position, reason, status, answer, payload, parked_at_us, provisional)
+select :destination, :batch, :position, :reason, :status, :answer, :payload, :now_us, 1
 from outbox where destination = :destination and batch = :batch and fence = :fence
 on conflict (destination, batch, position) do update set
   reason = excluded.reason, status = excluded.status, answer = excluded.answer, payload = excluded.payload,
-  parked_at_us = excluded.parked_at_us
+  parked_at_us = excluded.parked_at_us, provisional = 1
+
+-- name: confirm_parked
+update parked set provisional = 0 where destination = :destination and provisional = 1
 
 -- name: extend_lease
 update outbox set due_at_us = :until_us
