@@ -91,7 +91,8 @@ where due_at_us is not null and leased_at_us is not null
 
 -- name: delivery_counts
 select d.id, (
-    select cast(coalesce(sum(trace_count), 0) as bigint) from batches where organization = :organization
+    select cast(coalesce(sum(b.trace_count), 0) as bigint) from batches b
+    where b.organization = :organization and b.collectors like '%,' || cast(d.number as text) || ',%'
   ) as committed,
   cast(coalesce(sum(x.accepted_count), 0) as bigint) as delivered,
   cast(coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as bigint) as waiting,
@@ -100,7 +101,7 @@ select d.id, (
   min(x.committed_at_us) filter (where x.due_at_us is not null) as oldest_waiting_at_us
 from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization
-group by d.id
+group by d.id, d.number
 
 -- name: delivery_standing
 select d.id, d.name, d.state, d.state_reason, coalesce(t.sent_bytes, 0) as sent_bytes, t.last_delivered_at_us,
