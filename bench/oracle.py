@@ -18,11 +18,11 @@ TESTS = Path(__file__).parent.parent / "tests"
 sys.path[:0] = [str(TESTS / "service"), str(TESTS)]
 
 from crash_oracle.engines import EngineName  # noqa: E402 - where the tests keep it
-from crash_oracle.run import Figures, run_oracle  # noqa: E402
+from crash_oracle.run import ACKNOWLEDGED_MIN, KILLS_MIN, LONG_RUN_S, Figures, run_oracle  # noqa: E402
 
 from report import RESULTS, describe_machine  # noqa: E402
 
-METHOD = """
+METHOD = f"""
 Four connections send traces of 0 to 40 kB metadata, many in letters beyond ASCII, in requests of 1 to 200, as the SDK
 does: what failed or was cut is sent again with the same ids, some of it given up, some of what was acknowledged sent
 once more. Meanwhile the sandbox plays Datadog's, a proxy's and the network's failures in an order that the seed
@@ -34,7 +34,9 @@ follow the seed, the interleaving does not.
 Then the faults end and the queue drains. Judged is the sandbox's spool, which never dies: every acknowledged trace is
 there or parked with a reason; nothing that was not produced, or was refused by name, is there; the documented
 attributes are what was sent; nothing of input, output or metadata is there; committed = delivered + parked, which is
-the number of distinct traces seen; a fresh trace arrives within ten seconds; no process wrote a traceback.
+the number of distinct traces seen; a fresh trace arrives within ten seconds; no process wrote a traceback. A run of a
+minute or more with fewer than {KILLS_MIN} kills or {ACKNOWLEDGED_MIN:,} acknowledged traces, or without every fault and
+every blow at least once, fails as well.
 
 Duplicates: a log may come again only if it had arrived within 0.5 s of a moment that could lose an answer: a kill or
 a full disk of the worker, a reset after acceptance, a clock jump that ends leases, a stop past the lease. `bound` is
@@ -48,15 +50,14 @@ COLUMNS = (
 
 def main() -> None:
     options = read_options()
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for seed in options.seeds:
         figures = run_one(seed, options)
         print_figures(figures)
         rows.append(row_of(figures))
-    table = draw_table(COLUMNS, rows)
-    print("\n".join(["", *table]))
-    if options.save:
-        save(options.engine, table)
+        if options.save:
+            save(options, draw_table(COLUMNS, rows))  # after each: what is interrupted has shown something
+    print("\n".join(["", *draw_table(COLUMNS, rows)]))
     sys.exit(any(row[-1] != "PASS" for row in rows))
 
 
@@ -69,7 +70,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--engine", type=EngineName, choices=list(EngineName), default=EngineName.SQLITE)
     parser.add_argument("--tmpfs-mb", type=int, default=0, help="put the data on a small disk in memory; needs root")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that fails")
-    parser.add_argument("--save", action="store_true", help="write results/oracle-<engine>.md")
+    parser.add_argument("--save", action="store_true", help="write results/oracle-<engine>.md (or -long.md)")
     options = parser.parse_args()
     options.seeds = options.seeds or [int(time.time())]
     return options
@@ -140,12 +141,13 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
     return [head, f"|{'|'.join('-' * (width + 1) + ':' for width in widths)}|", *lines]
 
 
-def save(engine: EngineName, table: Sequence[str]) -> None:
+def save(options: argparse.Namespace, table: Sequence[str]) -> None:
+    engine, is_long = options.engine, options.minutes * 60 > LONG_RUN_S
     described = ", ".join(f"{key} {value}" for key, value in describe_machine().items())
     method = [f"- {' '.join(paragraph.split())}" for paragraph in METHOD.strip().split("\n\n")]
     page = [f"# The crash oracle on {engine}", "", described, "", *table, "", "Method:", "", *method]
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"oracle-{engine}.md").write_text("\n".join(page) + "\n")
+    (RESULTS / f"oracle-{engine}{'-long' * is_long}.md").write_text("\n".join(page) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import apsw
 
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+from tampering import without_triggers
+
 PRODUCT_CORE, GENERATOR_CORE = 0, 1  # what is measured has a core to itself; everything else shares the other
 FDATASYNC_SAMPLES = 200  # before and again after each round
 FDATASYNC_BYTES = 4_096
@@ -278,12 +281,10 @@ class Product:
         }
 
     def change(self, statement: str) -> None:
-        """Change the database, as only a benchmark may. No process may be running."""
+        """Change the database past its triggers, as only a benchmark may. No process may be running."""
         connection = apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
+        with contextlib.closing(connection), without_triggers(connection):
             connection.execute(statement)
-        finally:
-            connection.close()
 
     def _command(self, *arguments: str, given: str = "") -> dict:
         command = [sys.executable, "-m", "execlave_server", *arguments, "--data-dir", str(self.data_dir)]

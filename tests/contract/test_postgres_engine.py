@@ -379,6 +379,23 @@ class TestSeveralServers:
         assert [len(written.rows[0]) for written in (mine, other, oldest, far)] == [3, 3, 0, 1]
         assert {lease[0] for lease in (*mine.rows[0], *other.rows[0])} == {1, 2, 3, 4, 5, 6}
 
+    async def test_a_lease_keeps_its_limit_whatever_the_plan(self, url, clock, new_tenant, raw):
+        """Where the planner looks for due rows again for each row it updates, a lease takes no more than wanted."""
+        database = await raw.fetchval("select current_database()")
+        for means in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
+            await raw.execute(f"alter database {database} set enable_{means} = off")
+        async with opened(url, clock) as store:
+            acme = await new_tenant(store, "org_acme")
+            destination = await acme.add_destination()
+            for number in range(8):
+                await acme.ingest(acme.trace(f"t{number}"))
+            wanted = {"destination": destination, "now_us": 1 << 60, "lease_until_us": 1 << 61, "far_us": 1 << 62}
+
+            by_rows = await store.commit(Write(calls=[Call("lease_outbox", {**wanted, "rows": 3, "logs": 1_000})]))
+            by_logs = await store.commit(Write(calls=[Call("lease_outbox", {**wanted, "rows": 100, "logs": 2})]))
+
+        assert [sorted(row[0] for row in written.rows[0]) for written in (by_rows, by_logs)] == [[1, 2, 3], [4, 5]]
+
 
 class TestDays:
     async def test_each_day_has_its_partition(self, url, clock, new_tenant, raw):

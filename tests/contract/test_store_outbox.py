@@ -280,18 +280,19 @@ async def test_results_and_leases_share_a_write(ledger, queue):
 
 async def test_counts_add_up(ledger, queue, acme):
     """For each destination: committed since it collects = delivered + waiting, leased or not."""
+    await queue(4)
     second = Ledger(acme.store, await acme.add_destination("Second"))
     await acme.add_destination("Draft", "draft")
     now_us = await queue(5, 3, 2)
-    fences = await ledger.lease(now_us, rows=2)
-    await ledger.run("mark_done", **DONE | {"accepted": 3}, batch=2, fence=fences[2], status=202, now_us=now_us)
+    fences = await ledger.lease(now_us, rows=3)
+    await ledger.run("mark_done", **DONE | {"accepted": 3}, batch=3, fence=fences[3], status=202, now_us=now_us)
 
     counts = await acme.store.find(DeliveryCounts, "delivery_counts", {"organization": acme.number})
 
     assert {count.id: count for count in counts} == {
-        "dst_org_acme_Datadog": DeliveryCounts("dst_org_acme_Datadog", 10, 3, 7, 0, 0, now_us - 3_000_000),
+        "dst_org_acme_Datadog": DeliveryCounts("dst_org_acme_Datadog", 14, 3, 11, 0, 0, now_us - 4_000_000),
         "dst_org_acme_Second": DeliveryCounts("dst_org_acme_Second", 10, 0, 10, 0, 0, now_us - 3_000_000),
-        "dst_org_acme_Draft": DeliveryCounts("dst_org_acme_Draft", 10, 0, 0, 0, 0, None),
+        "dst_org_acme_Draft": DeliveryCounts("dst_org_acme_Draft", 0, 0, 0, 0, 0, None),
     }
     await second.lease(now_us)
     assert await acme.store.find(DeliveryCounts, "delivery_counts", {"organization": acme.number}) == counts

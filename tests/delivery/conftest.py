@@ -72,6 +72,16 @@ class Rig:
         async with self.session.put(f"{self.sandbox_url}/sandbox/keys", json={"keys": list(keys)}) as answer:
             assert answer.status == 200
 
+    async def until_met(self, count: int) -> None:
+        """Until so many requests have met a fault."""
+        async with asyncio.timeout(WITHIN_S):
+            while (await self._stats())["faults_applied"] < count:
+                await asyncio.sleep(0.02)
+
+    async def _stats(self) -> dict[str, Any]:
+        async with self.session.get(f"{self.sandbox_url}/sandbox/stats") as answer:
+            return await answer.json()
+
     async def logs(self) -> list[dict[str, Any]]:
         return [log for log in await self.every_log() if "trace_id" in log]
 

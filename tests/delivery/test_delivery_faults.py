@@ -2,8 +2,13 @@
 
 from typing import Any
 
+from execlave_server.actions.configure_destination import disable_destination, enable_destination
+from execlave_server.actions.read_deliveries import read_standings
 from execlave_server.actions.requeue_parked import list_parked, requeue_parked
 from execlave_server.model.destinations import DestinationState
+from execlave_server.store.protocol import Call, Parameters, Write
+
+REFUSALS_OF_8 = 18  # of 64 logs, halved: after so many answers eight of them have been refused alone
 
 
 def keys_of(logs: list[dict[str, Any]]) -> list[str]:
@@ -91,6 +96,88 @@ async def test_a_proxy_that_refuses_everything_does_not_park_the_queue(rig) -> N
 
     assert "20 single logs in a row" in (held.state_reason or "")
     assert (counts.waiting, counts.parked) == (200, 0)
+
+
+async def test_a_successor_goes_on_counting_refusals(rig) -> None:
+    """A worker that ended amid refusals leaves their count: with its successor's they hold, and all of them wait."""
+    await rig.faults({"status": 400, "times": REFUSALS_OF_8}, {"status": 503, "times": None})
+    await rig.ingest(64)
+    async with rig.worker():
+        between = await rig.until(lambda counts: counts.parked == 8)
+
+    await rig.faults({"status": 400, "times": None})
+    async with rig.worker():
+        held = await rig.until_held()
+        counts = await rig.until(lambda counts: counts.parked == 0)
+
+    assert (between.waiting, between.parked) == (56, 8)
+    assert "20 single logs in a row" in (held.state_reason or "")
+    assert (counts.waiting, counts.delivered) == (64, 0)
+
+
+async def test_a_held_destination_takes_back_what_a_killed_worker_parked(rig) -> None:
+    """Logs refused just before the destination was held wait again, though the worker that counted them is gone."""
+    await rig.faults({"status": 400, "times": REFUSALS_OF_8}, {"status": 503, "times": None})
+    await rig.ingest(64)
+    async with rig.worker():
+        await rig.until(lambda counts: counts.parked == 8)
+    held: Parameters = {
+        "destination": rig.destination.number,
+        "seen_at_us": (await rig.reload()).updated_at_us,
+        "reason": "held as the worker is killed",
+        "now_us": rig.clock.now_us(),
+    }
+    await rig.services.store.commit(Write(calls=[Call("hold_destination", held)]))
+
+    async with rig.worker():
+        counts = await rig.until(lambda counts: counts.parked == 0)
+
+    assert counts.waiting == 64
+
+
+async def test_what_was_refused_for_itself_stays_parked(rig) -> None:
+    """A log refused alone while others are accepted stays parked when the destination is held later."""
+    await rig.faults({"status": 400, "times": 8})
+    await rig.ingest(100)
+    async with rig.worker():
+        await rig.until(lambda counts: counts.waiting == 0)
+
+    await rig.keys("another-key-that-is-valid")
+    await rig.ingest(10, prefix="more")
+    async with rig.worker():
+        await rig.until_held()
+    async with rig.worker():
+        counts = await rig.until(lambda counts: counts.waiting == 10)
+
+    assert (counts.delivered, counts.waiting, counts.parked) == (99, 10, 1)
+
+
+async def test_a_destination_enabled_by_hand_waits_for_nothing(rig) -> None:
+    """What a refused key made wait long is due the moment somebody enables the destination again."""
+    await rig.faults({"status": 403, "times": 1, "headers": {"Retry-After": "100"}})
+    await rig.ingest(50)
+    async with rig.worker():
+        await rig.until_held()
+    (before,) = await read_standings(rig.services, rig.organization.number)
+
+    await enable_destination(rig.services, rig.organization.number, rig.destination.id)
+    (after,) = await read_standings(rig.services, rig.organization.number)
+
+    assert (before.next_attempt_at_us or 0) > rig.clock.now_us() + 50_000_000
+    assert (after.next_attempt_at_us or 0) <= rig.clock.now_us()
+
+
+async def test_an_answer_to_the_past_delays_nothing(rig) -> None:
+    """Somebody sets a destination right while a request is under way: its failure makes nobody wait afterwards."""
+    await rig.faults({"status": 503, "times": 1, "delay_ms": 2_500, "headers": {"Retry-After": "100"}})
+    await rig.ingest(50)
+    async with rig.worker():
+        await rig.until_met(1)
+        await disable_destination(rig.services, rig.organization.number, rig.destination.id)
+        await enable_destination(rig.services, rig.organization.number, rig.destination.id)
+        counts = await rig.until(lambda counts: counts.waiting == 0)
+
+    assert counts.delivered == 50
 
 
 async def test_a_refused_key_holds_and_resumes_by_itself(rig) -> None:

@@ -9,7 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from harness import Installation, Sandbox, Worker, assert_failed, clean_environment, run, running, wait_for
+from harness import (
+    Caller,
+    Installation,
+    Program,
+    Sandbox,
+    Worker,
+    assert_failed,
+    clean_environment,
+    run,
+    running,
+    wait_for,
+)
 from test_enforce_contract import JUDGED, UNJUDGED
 from test_ingest_contract import REFUSED, STORED, body_of
 
@@ -122,6 +133,26 @@ def test_a_restart_of_the_database_loses_nothing(tmp_path, own_postgres, how):
     assert decision.status == 503
     assert set(answered) <= arrived
     assert len(arrived) == committed
+
+
+def test_a_database_that_is_away_at_the_start_is_awaited(tmp_path, own_postgres):
+    """Started before its database, `serve` and a worker of its own say that they wait, and work once it is there."""
+    with installed(tmp_path, own_postgres.new_database()) as (sandbox, installation), ExitStack() as stack:
+        own_postgres.control("stop", "-m", "immediate")
+        starting = {
+            name: stack.enter_context(running(Program(command, tmp_path / f"{name}.log", installation.environment)))
+            for name, command in {"serve": ["serve", "--no-worker", "--port", "0"], "worker": ["worker"]}.items()
+        }
+        for program in starting.values():
+            program.wait_for_line("database.awaited")
+        own_postgres.control("start", "-o", own_postgres.options, "-l", "/dev/null")
+
+        url = starting["serve"].wait_for_line(r"Serving on (\S+)")[1]
+        answer = Caller(url).with_key(installation.api_key).ingest(*items("early", 3))
+        arrived = sandbox.wait_for_logs(lambda log: log["trace_id"].startswith("early"), 3)
+
+    assert answer.status == 202
+    assert len(arrived) == 3
 
 
 def test_a_second_node_needs_no_init(tmp_path, postgres):

@@ -101,7 +101,10 @@ async def change_destination(
 async def enable_destination(
     services: Services, organization: int, destination_id: str, *, actor: str = COMMAND
 ) -> Destination:
-    """From its commit on every batch is queued for it. Raises ConflictError until its connection has passed."""
+    """From its commit on every batch is queued for it, and what waits is due.
+
+    Raises ConflictError until its connection has passed.
+    """
     before = await get_destination(services, organization, destination_id)
     if before.tested_at_us is None:
         raise ConflictError(
@@ -173,6 +176,8 @@ async def save_destination(
     if after.gap != before.gap:
         gap = {"disabled_at_us": after.disabled_at_us, "enabled_at_us": after.enabled_at_us}
         calls.append(Call("note_gap", {**identity, **gap}))
+    if after.state is DestinationState.ENABLED and before.state is not DestinationState.ENABLED:
+        calls.append(Call("make_waiting_due", {"destination": before.number, "now_us": now_us}))
     try:
         events = [NewEvent(before.organization, event)] if event else []
         await services.store.commit(Write(checks=unchanged, calls=calls, events=events))

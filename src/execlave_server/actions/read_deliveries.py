@@ -6,7 +6,7 @@ from execlave_server.store.protocol import integer
 
 
 class DeliveryCounts(Struct, frozen=True):
-    """Where one destination stands, in logs. `committed` is of the organization, in the same snapshot."""
+    """Where one destination stands, in logs of one snapshot. `committed` counts the batches it must be sent."""
 
     id: str
     committed: int

@@ -53,8 +53,8 @@ class _ReplayBody(_SpanBody):
 async def get_deliveries(exchange: Exchange) -> Response:
     """How many traces are committed, and for each destination where its deliveries stand."""
     services, organization = exchange.services, exchange.caller.organization
+    committed = await count_traces(services, organization)
     counted = await count_deliveries(services, organization)
-    committed = counted[0].committed if counted else await count_traces(services, organization)
     standings = await read_standings(services, organization)
     return data({"committed": committed, "destinations": standings_view(counted, standings, services.clock.now_us())})
 

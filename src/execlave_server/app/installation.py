@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from execlave_server.actions.ask_validator import Validators
@@ -15,6 +16,7 @@ from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.services import Services
 from execlave_server.actions.watch_disk import DiskWatch
+from execlave_server.app.await_database import await_database
 from execlave_server.app.database import (
     StoreRole,
     create_database,
@@ -121,7 +123,8 @@ async def open_services(
     vault = open_vault(settings)
     metrics = ServerMetrics()
     role = StoreRole.SERVER if serving else StoreRole.COMMAND
-    store = await open_store(settings, clock, role, on_commit=metrics.committed)
+    open_it = partial(open_store, settings, clock, role, on_commit=metrics.committed)
+    store = await (await_database(open_it, clock) if serving else open_it())
     datadog = DatadogConnector(settings)
     connector = ValidatorConnector(settings, resolve)
     try:

@@ -17,6 +17,7 @@ from execlave_server.actions.note_settings import note_settings
 from execlave_server.actions.read_metrics import read_metrics
 from execlave_server.api.control import MESSAGE_BYTES_MAX, ControlChannel
 from execlave_server.app.application import create_application
+from execlave_server.app.await_database import await_database
 from execlave_server.app.database import StoreRole, clock_of, open_store
 from execlave_server.app.installation import counted_worker, only_server, open_services, open_vault
 from execlave_server.app.metrics_listener import metrics_listener
@@ -93,7 +94,7 @@ def run_worker(settings: Settings, orphaned: int | None) -> None:
 async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> None:
     clock = clock_of(settings)
     vault = open_vault(settings)
-    store = await open_store(settings, clock, StoreRole.WORKER)
+    store = await await_database(lambda: open_store(settings, clock, StoreRole.WORKER), clock)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from execlave_server.app.await_database import await_database
 from execlave_server.app.database import migrate_store
 from execlave_server.app.processes import run_server, run_worker
 from execlave_server.app.supervisor import bind, supervise
@@ -36,7 +37,8 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, *, no_worke
     """
     settings = settings_of(data_dir, host=host, port=port)
     configure_logs(settings.log_level, process="serve")
-    asyncio.run(migrate_store(settings, SystemClock()))
+    clock = SystemClock()
+    asyncio.run(await_database(lambda: migrate_store(settings, clock), clock))
     listener = bind(settings, insecure=insecure)
     address = listener.getsockname()
     scheme = "https" if settings.tls_cert_file else "http"

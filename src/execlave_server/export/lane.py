@@ -9,13 +9,12 @@ from itertools import chain
 
 import structlog
 
-from execlave_server.actions.requeue_parked import requeue_log
 from execlave_server.audit.changes import destination_switched
 from execlave_server.clock import Clock
 from execlave_server.datadog.answers import Answer, Failure, classify
 from execlave_server.datadog.connection import REQUEST_TIMEOUT_S, DatadogConnector
 from execlave_server.datadog.try_connection import try_connection
-from execlave_server.errors import ConflictError, UnavailableError
+from execlave_server.errors import UnavailableError
 from execlave_server.export.dispatch import Dispatch
 from execlave_server.export.frame import Frame
 from execlave_server.export.heartbeat import Heartbeat
@@ -23,10 +22,11 @@ from execlave_server.export.lane_metrics import LaneMeter
 from execlave_server.export.leases import Lease, leases_from
 from execlave_server.export.ledger import Ending, Ledger
 from execlave_server.export.payloads import compress_payload, group_leases, is_full
+from execlave_server.export.refusals import REFUSED_IN_A_ROW_MAX, Refusals
 from execlave_server.export.retries import WAIT_US_MAX, backoff_us, told_wait_us
 from execlave_server.model.destinations import Destination, DestinationState
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, ChangeEvent, Parameters, Store, Value, Write, integer
+from execlave_server.store.protocol import Call, ChangeEvent, Store, Value, Write, integer
 
 LINGER_US = 1_000_000  # a payload that is not full waits at most this long for more
 IN_FLIGHT_MAX = 4  # requests under way at once; hides the round trip without flooding the intake
@@ -38,7 +38,6 @@ IDLE_LOOK_S = 0.2  # how often an idle lane looks for due batches
 STORE_PAUSE_S = 1.0  # before trying a store again that could not commit
 OUTAGE_PROBE_US = 2_500_000  # while nothing gets through, one batch is tried this often, so that draining resumes soon
 HELD_PROBE_US = 30_000_000  # a held destination asks this often whether its key works again
-REFUSED_IN_A_ROW_MAX = 20  # single logs: past this it is not the logs, it is something that stands before the intake
 CLOCK_STEP_US = 1_000_000  # a wall clock that gains or loses so much in one tick was set
 FINISH_TRIES = 5
 ANSWER_CHARS_KEPT = 500
@@ -86,7 +85,7 @@ class Lane:
         self._probe_at_us = clock.elapsed_us() + HELD_PROBE_US
         self._not_before_us = 0  # Datadog asked to be left alone until then
         self._wall_ahead_us = clock.now_us() - clock.elapsed_us()
-        self._refused_in_a_row: list[Parameters] = []
+        self._refusals = Refusals(store, clock, destination.number)
         self._leased: deque[Lease] = deque()
         self._ledger = Ledger(destination.number)
         self._sending: dict[asyncio.Task[None], Sequence[Lease]] = {}
@@ -122,18 +121,19 @@ class Lane:
             except UnavailableError as error:
                 log.warning("export.store_unavailable", destination=self.destination.id, error=str(error))
             else:
-                if self._mode is not _Mode.HELD or not self._refused_in_a_row:
+                if self._mode is not _Mode.HELD or not self._refusals:
                     return
             await asyncio.sleep(STORE_PAUSE_S)
 
     async def _tick(self) -> None:
         self._follow_clock()
+        await self._refusals.recall()
         leases = await self._wanted_leases()
         await self._write(leases)
-        if self._mode is _Mode.HELD and not self._sending:
+        if not self._sending:
             await self._requeue_refused()
-            if self._clock.elapsed_us() >= self._probe_at_us:
-                await self._ask_again()
+        if self._mode is _Mode.HELD and not self._sending and self._clock.elapsed_us() >= self._probe_at_us:
+            await self._ask_again()
         if self._mode is not _Mode.HELD and self._clock.now_us() >= self._not_before_us:
             self._heartbeat.beat_if_due()
         self._drop_expired()
@@ -295,8 +295,9 @@ class Lane:
 
     def _opened(self) -> None:
         """Something got through: what waited for that is due now."""
-        if self._mode is not _Mode.HELD:
-            self._refused_in_a_row.clear()
+        if self._mode is not _Mode.HELD and self._refusals:
+            self._refusals.clear()
+            self._ledger.confirm_parked()
         if self._mode is _Mode.OUTAGE and self._clock.elapsed_us() >= self._not_before_us:
             self._mode = _Mode.OPEN
             log.info("export.resumed", destination=self.destination.id)
@@ -319,6 +320,8 @@ class Lane:
         for batch in dispatch.batches:
             if not batch.done:
                 wait_us = max(backoff_us(batch.lease.attempts, self._clock.fraction()), ending.wait_us)
+                if self._stopping:
+                    wait_us = 0  # the lane that follows made everything due as it began, and knows better by now
                 self._ledger.wait(batch.lease, ending, now_us + wait_us)
 
     def _refused(self, dispatch: Dispatch, ending: Ending) -> None:
@@ -330,8 +333,8 @@ class Lane:
         self._meter.parked(reason)
         where = {"batch": refused.lease.batch, "position": refused.position}
         log.warning("export.parked", destination=self.destination.id, status=ending.status, text=ending.text, **where)
-        self._refused_in_a_row.append({"destination": self.destination.number, **where})
-        if len(self._refused_in_a_row) >= REFUSED_IN_A_ROW_MAX and self._mode is not _Mode.HELD:
+        self._refusals.add(**where)
+        if self._refusals.are_too_many and self._mode is not _Mode.HELD:
             self._hold(f"{REFUSED_IN_A_ROW_MAX} single logs in a row were refused with status {ending.status}")
 
     def _hold(self, reason: str) -> None:
@@ -361,19 +364,9 @@ class Lane:
 
     async def _requeue_refused(self) -> None:
         """The logs whose refusals made this destination held were not at fault: they wait again."""
-        if self._mode is not _Mode.HELD or not self._refused_in_a_row:
-            return
-        await self._write([])  # what is requeued has to be parked on disk first
-        refused, self._refused_in_a_row = self._refused_in_a_row, []
-        for where in refused:
-            place = dict(where)
-            position = integer(place.pop("position"))
-            try:
-                await requeue_log(self._store, place, position, self._clock.now_us())
-            except ConflictError:
-                self._refused_in_a_row.append(
-                    where
-                )  # its batch is still in somebody's hands; the next tick tries again
+        if self._refusals and (self._mode is _Mode.HELD or self._refusals.are_too_many):
+            await self._write([])  # what is requeued has to be parked on disk first
+            await self._refusals.requeue()
 
     def _release_leased(self) -> None:
         now_us = self._clock.now_us()

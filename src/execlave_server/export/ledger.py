@@ -69,7 +69,7 @@ class Ledger:
         self._add("release_lease", lease, {"now_us": now_us})
 
     def park(self, refused: Refused, reason: str, ending: Ending, now_us: int) -> None:
-        """A log is kept, with the answer that refused it, until a person requeues it."""
+        """A log is kept, with the answer that refused it; for good once a later one is accepted."""
         kept: dict[str, Value] = {
             "position": refused.position,
             "reason": reason,
@@ -79,6 +79,10 @@ class Ledger:
             "now_us": now_us,
         }
         self._add("park_log", refused.lease, kept)
+
+    def confirm_parked(self) -> None:
+        """A log was accepted after those that are parked: they stay parked until a person requeues them."""
+        self._calls.append(Call("confirm_parked", {"destination": self._destination}))
 
     def everything_due(self, now_us: int) -> None:
         """The way is open again: what waits for its next attempt is due now."""

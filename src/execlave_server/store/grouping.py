@@ -22,6 +22,7 @@ class Job:
 
     write: Write
     future: asyncio.Future[Written]
+    submitted_us: int  # on the clock that is never set
 
     @property
     def trace_count(self) -> int:

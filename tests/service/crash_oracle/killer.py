@@ -24,7 +24,6 @@ FULL_S = (0.5, 3.0)
 KILLED_WHILE_FULL = 0.4  # the share of full disks in whose middle the process is killed
 # No file grows past this while the disk is full: either the write-ahead log alone, or the process's own logs as well.
 FULL_AT_BYTES = (1 << 20, 0)
-START_TRIES, START_AGAIN_S = 30, 1.0
 RECONNECTED_S = 2.0  # a process that lost its database tries again every second
 BALLAST_BYTES = 1 << 20  # at a time
 ORPHANS_GONE_S = 8.0  # the children of a killed parent finish what they do; what has not ended by then is cut off
@@ -58,7 +57,10 @@ ROUND = (
     *(Blow.KILL_SERVE,) * 3,
     *(Blow.STOP_WORKER, Blow.FULL_FOR_SERVER, Blow.FULL_FOR_WORKER, Blow.CLOCK_FORWARD, Blow.CLOCK_BACK),
 )
-SHORT_ROUND = (Blow.KILL_SERVER, Blow.KILL_WORKER, Blow.KILL_SERVE, Blow.STOP_WORKER, Blow.FULL_FOR_SERVER)
+SHORT_ROUND = (
+    *(Blow.KILL_SERVER, Blow.KILL_WORKER, Blow.KILL_SERVE, Blow.STOP_WORKER),
+    *(Blow.FULL_FOR_SERVER, Blow.CLOCK_FORWARD, Blow.CLOCK_BACK),
+)
 POSTGRES_ROUND = (Blow.KILL_BACKEND, Blow.RESTART_DATABASE)
 
 
@@ -67,7 +69,6 @@ class Fleet:
 
     def __init__(self, engine: Engine) -> None:
         self._installation = engine.installation
-        self._start_tries = START_TRIES if isinstance(engine, PostgresEngine) else 1
         self.servers: list[Server] = [engine.installation.serve() for _ in range(engine.serves)]
 
     def urls(self) -> list[str]:
@@ -75,17 +76,9 @@ class Fleet:
         return [server.url for server in self.servers]
 
     def kill(self, index: int) -> None:
-        """SIGKILL a parent, and start another in its place, again and again while its database is away."""
+        """SIGKILL a parent, and start another in its place, which waits while its database is away."""
         self.servers[index].kill()
-        for tries_left in reversed(range(self._start_tries)):
-            try:
-                self.servers[index] = self._installation.serve(port=self.servers[index].port)
-            except AssertionError:
-                if not tries_left:
-                    raise
-                time.sleep(START_AGAIN_S)
-            else:
-                return
+        self.servers[index] = self._installation.serve(port=self.servers[index].port)
 
     def extra_worker(self) -> Program:
         """A worker beside those of the `serve`s."""

@@ -4,10 +4,11 @@ import asyncpg
 
 from execlave_server.clock import Clock
 from execlave_server.errors import DataDirError
-from execlave_server.store.migrations import load_migrations
+from execlave_server.store.migrations import load_migrations, refuse_newer, refuse_older
 from execlave_server.store.postgres.connection import Connection
 
 NO_INSTALLATION = "There is no installation in the database yet. Make one: execlave-server init"
+_WHERE = "The database"
 _LOCK = "select pg_advisory_lock(1163412800, 1)"
 _UNLOCK = "select pg_advisory_unlock(1163412800, 1)"
 _LIST = (
@@ -28,7 +29,7 @@ async def migrate(connection: Connection, clock: Clock, *, create: bool) -> list
     await connection.execute(_LOCK, timeout=None)
     try:
         version = await schema_version(connection)
-        refuse_newer(version, migrations[-1].number)
+        refuse_newer(_WHERE, version, migrations[-1].number)
         if version == migrations[-1].number:
             return applied
         if version == 0 and not create:
@@ -58,20 +59,7 @@ async def schema_version(connection: Connection) -> int:
 async def require_schema(connection: Connection) -> None:
     """Raise DataDirError unless the database has the schema that this program knows."""
     version, known = await schema_version(connection), load_migrations("postgres")[-1].number
-    refuse_newer(version, known)
+    refuse_newer(_WHERE, version, known)
     if version == 0:
         raise DataDirError(NO_INSTALLATION)
-    if version < known:
-        raise DataDirError(
-            f"The database has the schema of an older version ({version}, current {known}). "
-            "Run `execlave-server migrate` first."
-        )
-
-
-def refuse_newer(version: int, known: int) -> None:
-    """Raise DataDirError when the schema is of a newer version."""
-    if version > known:
-        raise DataDirError(
-            f"The database was made by a newer execlave-server (its schema is {version}, this program knows {known}). "
-            "Install that version or a newer one; nothing was changed."
-        )
+    refuse_older(_WHERE, version, known, "execlave-server migrate")

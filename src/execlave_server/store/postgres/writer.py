@@ -105,7 +105,7 @@ class Committer:
         if len(self._waiting) >= WAITING_WRITES_MAX:
             raise UnavailableError(OVERLOADED)
         future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Job(write, future))
+        self._waiting.append(Job(write, future, self._clock.elapsed_us()))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return future

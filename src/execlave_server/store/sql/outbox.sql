@@ -67,12 +67,15 @@ update outbox set due_at_us = :due_at_us, leased_at_us = null, attempts = attemp
 where destination = :destination and batch = :batch and fence = :fence
 
 -- name: park_log
-insert into parked (destination, batch, position, reason, status, answer, payload, parked_at_us)
-select :destination, :batch, :position, :reason, :status, :answer, :payload, :now_us
+insert into parked (destination, batch, position, reason, status, answer, payload, parked_at_us, provisional)
+select :destination, :batch, :position, :reason, :status, :answer, :payload, :now_us, 1
 from outbox where destination = :destination and batch = :batch and fence = :fence
 on conflict (destination, batch, position) do update set
   reason = excluded.reason, status = excluded.status, answer = excluded.answer, payload = excluded.payload,
-  parked_at_us = excluded.parked_at_us
+  parked_at_us = excluded.parked_at_us, provisional = 1
+
+-- name: confirm_parked
+update parked set provisional = 0 where destination = :destination and provisional = 1
 
 -- name: extend_lease
 update outbox set due_at_us = :until_us
@@ -88,7 +91,8 @@ where due_at_us is not null and leased_at_us is not null
 
 -- name: delivery_counts
 select d.id, (
-    select cast(coalesce(sum(trace_count), 0) as bigint) from batches where organization = :organization
+    select cast(coalesce(sum(b.trace_count), 0) as bigint) from batches b
+    where b.organization = :organization and b.collectors like '%,' || cast(d.number as text) || ',%'
   ) as committed,
   cast(coalesce(sum(x.accepted_count), 0) as bigint) as delivered,
   cast(coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as bigint) as waiting,
@@ -97,7 +101,7 @@ select d.id, (
   min(x.committed_at_us) filter (where x.due_at_us is not null) as oldest_waiting_at_us
 from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization
-group by d.id
+group by d.id, d.number
 
 -- name: delivery_standing
 select d.id, d.name, d.state, d.state_reason, coalesce(t.sent_bytes, 0) as sent_bytes, t.last_delivered_at_us,

@@ -16,6 +16,9 @@ where d.organization = :organization and p.id = :id
 -- name: is_parked
 select 1 from parked where destination = :destination and batch = :batch and position = :position
 
+-- name: provisionally_parked
+select batch, position from parked where destination = :destination and provisional = 1 order by id
+
 -- name: delete_parked_at
 delete from parked where destination = :destination and batch = :batch and position = :position
 

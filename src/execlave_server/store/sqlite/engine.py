@@ -11,6 +11,7 @@ import msgspec
 
 from execlave_server.clock import Clock
 from execlave_server.errors import DataDirError
+from execlave_server.store.migrations import refuse_newer, refuse_older
 from execlave_server.store.protocol import Durability, Parameters, Row, RowType, Write, Written, integer
 from execlave_server.store.sqlite.checkpointer import Checkpointer
 from execlave_server.store.sqlite.connection import connect, refuse_affected_sqlite, translated_errors
@@ -135,13 +136,5 @@ class SqliteStore:
 def require_schema(connection: apsw.Connection, path: Path) -> None:
     """Raise DataDirError unless the database has the schema that this program knows."""
     version, known = schema_version(connection), load_migrations()[-1][0]
-    if version > known:
-        raise DataDirError(
-            f"{path.parent} was made by a newer execlave-server (its schema is {version}, this program knows {known}). "
-            "Install that version or a newer one; nothing was changed."
-        )
-    if version < known:
-        raise DataDirError(
-            f"{path.parent} has the schema of an older version ({version}, current {known}). "
-            "Run `execlave-server migrate --data-dir DIR` first."
-        )
+    refuse_newer(str(path.parent), version, known)
+    refuse_older(str(path.parent), version, known, f"execlave-server migrate --data-dir {path.parent}")

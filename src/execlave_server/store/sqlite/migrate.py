@@ -3,8 +3,7 @@
 import apsw
 
 from execlave_server.clock import Clock
-from execlave_server.errors import DataDirError
-from execlave_server.store.migrations import Migration
+from execlave_server.store.migrations import Migration, refuse_newer
 from execlave_server.store.migrations import load_migrations as load
 
 
@@ -22,7 +21,7 @@ def migrate(connection: apsw.Connection, clock: Clock) -> list[str]:
     applied: list[str] = []
     if schema_version(connection) == migrations[-1][0]:
         return applied
-    _refuse_newer(connection, migrations[-1][0])
+    refuse_newer("This data directory", schema_version(connection), migrations[-1].number)
     with connection:
         connection.execute(
             "create table if not exists migrations "
@@ -48,12 +47,3 @@ def schema_version(connection: apsw.Connection) -> int:
     if not connection.table_exists("main", "migrations"):
         return 0
     return int(connection.execute("select coalesce(max(number), 0) from migrations").get)
-
-
-def _refuse_newer(connection: apsw.Connection, known: int) -> None:
-    version = schema_version(connection)
-    if version > known:
-        raise DataDirError(
-            f"This data directory was made by a newer execlave-server (its schema is {version}, this program knows "
-            f"{known}). Install that version or a newer one; nothing was changed."
-        )

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -29,6 +30,9 @@ from execlave_server.store.sqlite.recent_keys import RecentKeys
 from execlave_server.store.sqlite.transaction import Transaction
 from execlave_server.store.statements import Statement
 
+LOCK_WITHIN_US = 5_000_000  # another process holds the write lock for milliseconds; five seconds means trouble
+_LOCK_LOOK_S_MAX = 0.02  # between two tries to get it; the first come sooner
+
 log = structlog.get_logger()
 
 
@@ -45,6 +49,8 @@ class Writer:
         make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self._connection = connection
+        connection.set_busy_handler(self._wait_for_lock)
+        self._give_up_at_us = 0
         self._make_room = make_room  # frees space on a full disk; true when it did
         self._statements = statements
         self._clock = clock
@@ -69,7 +75,7 @@ class Writer:
         if self._waiting.qsize() >= WAITING_WRITES_MAX:
             raise UnavailableError(OVERLOADED)
         future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.put(Job(write, future))
+        self._waiting.put(Job(write, future, self._clock.elapsed_us()))
         return future
 
     def stop(self) -> None:
@@ -121,7 +127,16 @@ class Writer:
             traces += job.trace_count
         return group
 
+    def _wait_for_lock(self, tries: int) -> bool:
+        """Called while another process has the write lock; False gives up."""
+        if self._clock.elapsed_us() >= self._give_up_at_us:
+            return False
+        time.sleep(min(0.001 * (tries + 1), _LOCK_LOOK_S_MAX))
+        return True
+
     def _commit(self, group: Sequence[Job]) -> list[Result]:
+        # A lock that stays is waited for once: what has waited behind others for it waits no five seconds of its own.
+        self._give_up_at_us = min(job.submitted_us for job in group) + LOCK_WITHIN_US
         try:
             return self._commit_together([job.write for job in group])
         except (apsw.Error, UnavailableError) as error:
