@@ -6,10 +6,14 @@ from execlave_server.store.protocol import integer
 
 
 class DeliveryCounts(Struct, frozen=True):
-    """Where one destination stands, in logs of one snapshot. `committed` counts the batches it must be sent."""
+    """Where one destination stands, in logs of one snapshot.
+
+    `committed` counts the traces and governance events it must be sent, `events` the latter alone.
+    """
 
     id: str
     committed: int
+    events: int
     delivered: int
     waiting: int
     parked: int

@@ -76,6 +76,7 @@ def _standing_view(counts: DeliveryCounts, standing: DeliveryStanding, now_us: i
         "state": standing.state,
         "stateReason": standing.state_reason,
         "committed": counts.committed,
+        "events": counts.events,
         "delivered": counts.delivered,
         "waiting": counts.waiting,
         "parked": counts.parked,

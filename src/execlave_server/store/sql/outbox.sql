@@ -91,9 +91,14 @@ where due_at_us is not null and leased_at_us is not null
 
 -- name: delivery_counts
 select d.id, (
-    select cast(coalesce(sum(b.trace_count), 0) as bigint) from batches b
+    select cast(coalesce(sum(b.trace_count + b.event_count), 0) as bigint) from batches b
     where b.organization = :organization and b.collectors like '%,' || cast(d.number as text) || ',%'
   ) as committed,
+  (
+    select cast(coalesce(sum(b.event_count), 0) as bigint) from batches b
+    where b.organization = :organization and b.event_count > 0
+      and b.collectors like '%,' || cast(d.number as text) || ',%'
+  ) as events,
   cast(coalesce(sum(x.accepted_count), 0) as bigint) as delivered,
   cast(coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as bigint) as waiting,
   cast(coalesce(sum(x.parked_count), 0) as bigint) as parked,
@@ -134,9 +139,12 @@ select coalesce(max(id), 0) from batches
 
 -- name: backfill_batches
 insert into outbox (destination, batch, log_count, committed_at_us, due_at_us, origin)
-select :destination, b.id, b.trace_count, b.received_at_us, :now_us, 'backfill'
+select :destination, b.id, b.trace_count + b.event_count, b.received_at_us, :now_us, 'backfill'
 from batches b
-where b.organization = :organization and b.id > :after and b.id <= :last and b.trace_count > 0
+where b.organization = :organization and b.id > :after and b.id <= :last
+  and (b.trace_count > 0 or (b.event_count > 0 and exists (
+    select 1 from destinations d where d.number = :destination and d.events = 1
+  )))
   and b.received_at_us >= :from_us and b.received_at_us < :to_us
 on conflict (destination, batch) do nothing
 returning batch
@@ -145,6 +153,9 @@ returning batch
 update batches set collectors =
   case when collectors = '' then ',' else collectors end || cast(cast(:destination as bigint) as text) || ','
 where organization = :organization and id > :after and id <= :last
+  and (trace_count > 0 or (event_count > 0 and exists (
+    select 1 from destinations d where d.number = :destination and d.events = 1
+  )))
   and received_at_us >= :from_us and received_at_us < :to_us
   and collectors not like '%,' || cast(cast(:destination as bigint) as text) || ',%'
 
@@ -154,4 +165,8 @@ update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1, a
 where destination = :destination and batch > :after and batch <= :last
   and committed_at_us >= :from_us and committed_at_us < :to_us and due_at_us is null and parked_count = 0
   and (replay is null or replay <> :replay)
+  and not exists (
+    select 1 from batches b join destinations d on d.number = :destination
+    where b.id = outbox.batch and b.event_count > 0 and d.events = 0
+  )
 returning batch
