@@ -4,6 +4,7 @@
 
     python3 verify_evidence.py evidence.json
     python3 verify_evidence.py evidence.json --head heads.jsonl --key <the server's public key>
+    python3 verify_evidence.py incident.json
     python3 verify_evidence.py evidence.json --audit-hash <execlave.audit_hash of the log in Datadog>
 
 Exit code 0 when every step holds, 1 when one does not. What is proved and what is not: docs/explanation/evidence.md;
@@ -300,6 +301,21 @@ def check(evidence, heads, key, audit_hash):
         )
 
 
+def check_bundle(bundle, heads, key):
+    """Every trace of an incident's evidence bundle. Raises Failure at the first step that does not hold."""
+    require(type(bundle["version"]) is int and bundle["version"] == 1, "a version that this script does not know")
+    require(bundle["evidence"], "the bundle proves no trace")
+    for proved in bundle["evidence"]:
+        keys(proved, {"traceId", "evidence"}, "a trace of the bundle")
+        say("TRACE", proved["traceId"])
+        of_traces = [each["record"] for each in proved["evidence"]["records"] if each["kind"] == "trace"]
+        named = {record["trace_id"] for record in of_traces}
+        require(named == {proved["traceId"]}, f"the evidence of {proved['traceId']} is of {sorted(named)}")
+        check(proved["evidence"], heads, key, None)
+    for each in bundle["unproved"]:
+        say("NOTE ", f"{each['traceId']} is not proved here: {each['why']}")
+
+
 def main(arguments=None):
     """Check the file named on the command line; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -315,7 +331,11 @@ def main(arguments=None):
         if options.head:
             with open(options.head, encoding="utf-8") as file:
                 heads = file.read()
-        check(evidence, heads, options.key, options.audit_hash)
+        if isinstance(evidence, dict) and evidence.get("format") == "execlave-incident":
+            require(options.audit_hash is None, "--audit-hash is of one trace; give that trace's evidence file")
+            check_bundle(evidence, heads, options.key)
+        else:
+            check(evidence, heads, options.key, options.audit_hash)
     except Failure as failure:
         say("FAIL ", f"{failure}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -18,6 +18,19 @@ async def set_agent_status(
     Raises NotFoundError, and ConflictError for an archived agent or a name that several agents have.
     """
     agent = await services.agents.find_fresh(caller, reference)
+    call, event = status_change(services, caller, agent, status, reason)
+    await services.store.commit(Write(calls=[call], events=[event]))
+    services.governed.set()
+    return await services.agents.find_fresh(caller, agent.id)
+
+
+def status_change(
+    services: Services, caller: Caller, agent: Agent, status: AgentStatus, reason: str | None
+) -> tuple[Call, NewEvent]:
+    """The parts of a write that pauses or resumes an agent; `services.governed` is to be set after its commit.
+
+    Raises ConflictError for an archived agent.
+    """
     if agent.status is AgentStatus.ARCHIVED:
         raise ConflictError(f"The agent {agent.agent_id} is archived; an archived agent is neither paused nor resumed.")
     now_us = services.clock.now_us()
@@ -29,9 +42,7 @@ async def set_agent_status(
         "now_us": now_us,
     }
     event = NewEvent(caller.organization, agent_status_changed(caller.actor, now_us, agent, status), context_of(agent))
-    await services.store.commit(Write(calls=[Call("set_agent_status", row)], events=[event]))
-    services.governed.set()
-    return await services.agents.find_fresh(caller, agent.id)
+    return Call("set_agent_status", row), event
 
 
 async def set_outcome_strictness(

@@ -7,6 +7,7 @@ from msgspec import Struct
 from execlave_server.actions.services import Services
 from execlave_server.errors import ConflictError
 from execlave_server.model.organizations import ApiKey
+from execlave_server.model.people import Caller
 from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Write, integer
 
 RESOLUTIONS_PER_TRACE_MAX = 100
@@ -68,7 +69,7 @@ async def resolve_trace(services: Services, key: ApiKey, resolution: Resolution)
     )
 
 
-async def list_resolutions(services: Services, key: ApiKey, trace_id: str) -> list[Resolution]:
+async def list_resolutions(services: Services, key: Caller, trace_id: str) -> list[Resolution]:
     """What became known of a trace, oldest first; nothing for a trace nobody resolved."""
     place: Parameters = {"organization": key.organization, "trace_id": trace_id}
     return await services.store.find(Resolution, "resolutions_of_trace", place)

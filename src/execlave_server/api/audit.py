@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from execlave_server.actions.export_evidence import export_evidence
 from execlave_server.actions.issue_key import find_organization
+from execlave_server.actions.show_content import note_content_read
 from execlave_server.api.codec import answer, whole_number
 from execlave_server.api.exchange import Exchange
 from execlave_server.api.times import iso
@@ -43,6 +44,7 @@ async def get_evidence(exchange: Exchange) -> Response:
     """The evidence file of a trace, as `audit export` writes it."""
     organization = await find_organization(exchange.services, exchange.caller.organization_id)
     evidence = await export_evidence(exchange.services, organization, exchange.path("trace"))
+    await note_content_read(exchange.services, exchange.caller, [exchange.path("trace")])
     return Response(evidence, media_type="application/json")
 
 

@@ -43,13 +43,13 @@ async def post_resolution(exchange: Exchange) -> Response:
         recorded_at_us=now_us,
     )
     await resolve_trace(exchange.services, exchange.key, resolution)
-    return data(_view(resolution), 201)
+    return data(resolution_view(resolution), 201)
 
 
 async def get_resolutions(exchange: Exchange) -> Response:
     """What became known of a trace, oldest first."""
     found = await list_resolutions(exchange.services, exchange.key, _trace_id(exchange))
-    return page([_view(resolution) for resolution in found], len(found))
+    return page([resolution_view(resolution) for resolution in found], len(found))
 
 
 async def get_usage(exchange: Exchange) -> Response:
@@ -68,7 +68,8 @@ def _trace_id(exchange: Exchange) -> str:
     return trace_id
 
 
-def _view(resolution: Resolution) -> dict[str, Any]:
+def resolution_view(resolution: Resolution) -> dict[str, Any]:
+    """A resolution as the API shows it."""
     return {
         "id": resolution.id,
         "traceId": resolution.trace_id,

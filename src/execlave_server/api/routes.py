@@ -17,10 +17,12 @@ from execlave_server.api import (
     audit,
     budgets,
     deliveries,
+    incidents,
     people,
     policies,
     resolutions,
     sdk,
+    traces,
 )
 from execlave_server.api.bypass_reports import post_bypass_windows
 from execlave_server.api.codec import SDK_BODY_BYTES_MAX, answer, refuse
@@ -119,6 +121,18 @@ ROUTES = (
     Route("POST", "/deliveries/replay", Access.ADMIN, deliveries.post_replay, Permission.DELIVERIES_REQUEUE),
     Route("GET", "/audit", Access.ADMIN, audit.get_audit, Permission.AUDIT_READ),
     Route("GET", "/traces/{trace:path}/evidence", Access.ADMIN, audit.get_evidence, Permission.AUDIT_READ),
+    Route("GET", "/traces", Access.ADMIN, traces.get_traces, Permission.TRACES_READ),
+    Route("GET", "/traces/{trace:path}", Access.ADMIN, traces.get_trace, Permission.TRACES_READ),  # after those in it
+    Route("GET", "/incidents", Access.ADMIN, incidents.get_incidents, Permission.INCIDENTS_READ),
+    Route("POST", "/incidents", Access.ADMIN, incidents.post_incident, Permission.INCIDENTS_EDIT),
+    Route("GET", "/incidents/{id}", Access.ADMIN, incidents.get_incident, Permission.INCIDENTS_READ),
+    Route("GET", "/incidents/{id}/evidence", Access.ADMIN, incidents.get_incident_evidence, Permission.AUDIT_READ),
+    Route("POST", "/incidents/{id}/acknowledge", Access.ADMIN, incidents.post_acknowledge, Permission.INCIDENTS_EDIT),
+    Route("POST", "/incidents/{id}/assign", Access.ADMIN, incidents.post_assign, Permission.INCIDENTS_EDIT),
+    Route("POST", "/incidents/{id}/comment", Access.ADMIN, incidents.post_comment, Permission.INCIDENTS_EDIT),
+    Route("POST", "/incidents/{id}/contain", Access.ADMIN, incidents.post_contain, Permission.INCIDENTS_EDIT),
+    Route("POST", "/incidents/{id}/resolve", Access.ADMIN, incidents.post_resolve, Permission.INCIDENTS_EDIT),
+    Route("POST", "/incidents/{id}/reopen", Access.ADMIN, incidents.post_reopen, Permission.INCIDENTS_EDIT),
 )
 UNPREFIXED = (Route("GET", "/health", Access.ANYONE, sdk.get_health),)
 PREFIXES = ("/api/v1", "/api")  # the SDK uses either, by its `api_version`

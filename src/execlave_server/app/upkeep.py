@@ -1,4 +1,4 @@
-"""What the server does by itself: it watches the disk, lapses what ran out, sweeps, and writes audit heads."""
+"""What the server does by itself: it watches the disk, lapses what ran out, sweeps, opens incidents, writes heads."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from execlave_server.actions.lapse_reservations import lapse_reservations
+from execlave_server.actions.open_incidents import IncidentOpener
 from execlave_server.actions.services import Services
 from execlave_server.actions.sign_head import HeadKeeper
 from execlave_server.actions.sign_in import sweep_sign_ins
@@ -19,6 +20,7 @@ from execlave_server.errors import ExeclaveServerError, UnavailableError
 SWEEP_EVERY_S = 3_600.0
 APPROVALS_EVERY_S = 2.0  # two look-ups in small indexes; what they find is already refused by the clock
 SIGN_INS_EVERY_S = 600.0
+INCIDENTS_EVERY_S = 2.0  # what stopped an agent is an incident before anybody has followed the link to it
 LAPSE_EVERY_S = 1.0  # two reads by index; money that nobody claimed is free again so soon after its ten minutes
 
 log = structlog.get_logger()
@@ -28,11 +30,13 @@ log = structlog.get_logger()
 async def upkeep(services: Services) -> AsyncIterator[None]:
     """Do it all until the context ends. The disk is looked at once before anything is answered."""
     await services.disk.look(services.store)
+    opener = IncidentOpener(services)
     tasks = [
         asyncio.create_task(_repeat(lambda: services.disk.look(services.store), LOOK_EVERY_S)),
         asyncio.create_task(_repeat(lambda: _sweep_approvals(services), APPROVALS_EVERY_S)),
         asyncio.create_task(_repeat(lambda: sweep_sign_ins(services), SIGN_INS_EVERY_S)),
         asyncio.create_task(_repeat(lambda: _lapse(services), LAPSE_EVERY_S)),
+        asyncio.create_task(_repeat(lambda: _open_incidents(opener), INCIDENTS_EVERY_S)),
     ]
     if services.settings.retention_days:
         tasks.append(asyncio.create_task(_repeat(lambda: _sweep(services), SWEEP_EVERY_S)))
@@ -77,6 +81,11 @@ async def _sweep_approvals(services: Services) -> None:
     swept = await sweep_approvals(services)
     if any(swept):
         log.info("approvals.swept", expired=swept.expired, unverified=swept.unverified)
+
+
+async def _open_incidents(opener: IncidentOpener) -> None:
+    if opened := await opener.look():
+        log.info("incidents.opened", incidents=opened)
 
 
 async def _write_heads(keeper: HeadKeeper) -> None:

@@ -48,6 +48,14 @@ class Kind(StrEnum):
     ERASED = "erase.done"
     SECRETS_ROTATED = "secrets.rotated"
     SETTINGS_CHANGED = "settings.changed"
+    CONTENT_READ = "trace.content_read"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_ACKNOWLEDGED = "incident.acknowledged"
+    INCIDENT_ASSIGNED = "incident.assigned"
+    INCIDENT_COMMENTED = "incident.commented"
+    INCIDENT_CONTAINED = "incident.contained"
+    INCIDENT_RESOLVED = "incident.resolved"
+    INCIDENT_REOPENED = "incident.reopened"
 
 
 class Details(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -232,6 +240,24 @@ class SettingsChange(Details, frozen=True, kw_only=True):
     values_digest: Digest
 
 
+class ContentRead(Details, frozen=True, kw_only=True):
+    """Somebody looked at what a trace's spans were given and answered: one entry a look."""
+
+    trace: str
+
+
+class IncidentStep(Details, frozen=True, kw_only=True):
+    """What was done about an incident. `policy` is empty where no policy decided; `text_digest` is salted."""
+
+    agent: str | None = None
+    assignee: str | None = None
+    incident: str
+    policy: str | None = None
+    severity: str
+    state: str
+    text_digest: Digest | None = None
+
+
 DETAILS: dict[Kind, type[Details]] = {
     Kind.BATCH_ROOT: BatchRoot,
     Kind.DECISION_RECORDED: DecisionRecorded,
@@ -264,4 +290,12 @@ DETAILS: dict[Kind, type[Details]] = {
     Kind.ERASED: Erasure,
     Kind.SECRETS_ROTATED: Rotation,
     Kind.SETTINGS_CHANGED: SettingsChange,
+    Kind.CONTENT_READ: ContentRead,
+    Kind.INCIDENT_OPENED: IncidentStep,
+    Kind.INCIDENT_ACKNOWLEDGED: IncidentStep,
+    Kind.INCIDENT_ASSIGNED: IncidentStep,
+    Kind.INCIDENT_COMMENTED: IncidentStep,
+    Kind.INCIDENT_CONTAINED: IncidentStep,
+    Kind.INCIDENT_RESOLVED: IncidentStep,
+    Kind.INCIDENT_REOPENED: IncidentStep,
 }

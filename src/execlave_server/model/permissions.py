@@ -21,20 +21,23 @@ class Permission(StrEnum):
     DELIVERIES_REQUEUE = "deliveries.requeue"
     DESTINATIONS_EDIT = "destinations.edit"
     DESTINATIONS_READ = "destinations.read"
+    INCIDENTS_EDIT = "incidents.edit"
+    INCIDENTS_READ = "incidents.read"
     KEYS_EDIT = "keys.edit"
     PEOPLE_EDIT = "people.edit"
     PEOPLE_READ = "people.read"
     POLICIES_EDIT = "policies.edit"
     POLICIES_READ = "policies.read"
+    TRACES_CONTENT = "traces.content"
     TRACES_READ = "traces.read"
 
 
 _VIEWER = frozenset({
     Permission.AGENTS_READ, Permission.APPROVALS_READ, Permission.BUDGETS_READ, Permission.DELIVERIES_READ,
-    Permission.DESTINATIONS_READ, Permission.POLICIES_READ, Permission.TRACES_READ,
+    Permission.DESTINATIONS_READ, Permission.INCIDENTS_READ, Permission.POLICIES_READ, Permission.TRACES_READ,
 })  # fmt: skip
-_ANALYST = _VIEWER | {Permission.AUDIT_READ}
-_APPROVER = _ANALYST | {Permission.APPROVALS_DECIDE, Permission.AGENTS_CONTROL}
+_ANALYST = _VIEWER | {Permission.AUDIT_READ, Permission.TRACES_CONTENT}
+_APPROVER = _ANALYST | {Permission.APPROVALS_DECIDE, Permission.AGENTS_CONTROL, Permission.INCIDENTS_EDIT}
 _ADMIN = frozenset(Permission) - {Permission.PEOPLE_EDIT}
 
 ROLES: Mapping[PersonRole, frozenset[Permission]] = {
