@@ -1,6 +1,10 @@
+import json
+
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from execlave_server.datadog.logs import frame_head, frame_log, log_middle
+from execlave_server.datadog.preprocess import preprocess
 from execlave_server.datadog.search.match_log import SearchableLog, matches
 from execlave_server.datadog.search.parse_query import parse_query
 from execlave_server.datadog.search.print_query import print_query
@@ -24,7 +28,9 @@ from execlave_server.datadog.search.query import (
     all_of,
     any_of,
 )
+from execlave_server.datadog.search.searchable_log import StoredLogs, searchable
 from execlave_server.errors import SearchSyntaxError
+from execlave_server.model.traces import SpanFacts, TraceItem, TraceStatus
 
 MARKS = ["AND", "OR", "NOT", "TO", "CIDR(", "a", "1", "&&", "||", "_exists_:", "@a:", *'()[]{}":*?&|\\-!<>=#@,. \n']
 TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(MARKS), max_size=25).map("".join))
@@ -112,3 +118,27 @@ def test_what_is_printed_parses_to_the_same_tree(query):
     assume(len(text) < 10_000)
 
     assert parse_query(text) == query
+
+
+SHORT = st.one_of(st.text(min_size=1, max_size=20), st.sampled_from(['{"a":1}', '{"message":"x"}', "{", "error"]))
+ITEMS = st.builds(
+    TraceItem,
+    trace_id=SHORT,
+    status=st.sampled_from(TraceStatus),
+    agent_id=st.none() | SHORT,
+    environment=st.none() | SHORT,
+    error_message=st.none() | SHORT,
+    span_type=st.none() | SHORT,
+    parent_trace_id=st.none() | SHORT,
+    tags=st.none() | st.lists(SHORT, max_size=3),
+    metadata=st.builds(SpanFacts, span_name=st.none() | SHORT),
+)
+
+
+@given(ITEMS, st.sampled_from(["execlave", "Agents Prod"]), st.sampled_from(["", "env:prod,Team:A B", "service:x,1"]))
+def test_a_stored_log_is_read_as_the_whole_preprocessing_would(item, service, ddtags):
+    """The short way for our own logs ends where Datadog's rules for any log do."""
+    middle = log_middle(item, organization_id="o", span_id="s", delivery_key="k", agent=None, cost=None)
+    whole = json.loads(frame_log(frame_head(service, ddtags), 1_765_449_600_000, middle))
+
+    assert StoredLogs(service, ddtags).read(middle, 1_765_449_600_000) == searchable(preprocess(whole, 0))

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from execlave_server.datadog.search.match_log import LogTest, compile_query
 from execlave_server.datadog.search.parse_query import parse_query
-from execlave_server.datadog.search.searchable_log import SERVICE_DEFAULT, searchable_log
+from execlave_server.datadog.search.searchable_log import SERVICE_DEFAULT, StoredLogs
 from execlave_server.datadog.search.translate_query import Column, Destination, Labels, Translation, translate_query
 from execlave_server.store.protocol import Parameters, Row, Store, Value, integer
 
@@ -103,6 +103,7 @@ class _Scan:
         }
         residual = translation.residual
         self._test: LogTest | None = None if residual is None else compile_query(residual)
+        self._logs = StoredLogs(search.destination.service, search.destination.ddtags)
         self.found: list[FoundTrace] = []
 
     async def run(self, before: int, first: int) -> int:
@@ -152,8 +153,7 @@ class _Scan:
             return False
         if self._test is None:
             return True
-        where = self._search.destination
-        return self._test(searchable_log(trace.log, trace.occurred_at_ms, service=where.service, ddtags=where.ddtags))
+        return self._test(self._logs.read(trace.log, trace.occurred_at_ms))
 
 
 def _found(row: Row) -> FoundTrace:

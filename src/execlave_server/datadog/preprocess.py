@@ -85,7 +85,7 @@ def preprocess(log: Mapping[str, Any], arrived_ms: int) -> Preprocessed:
     message = _take(attributes, MESSAGE_KEYS)
     trace_id, span_id = _take(attributes, TRACE_ID_KEYS), _take(attributes, SPAN_ID_KEYS)
     service = _text(_first(attributes, SERVICE_KEYS))
-    tags = stored_tags(given_tags) if isinstance(given_tags, str) else []
+    tags = list(stored_tags(given_tags)) if isinstance(given_tags, str) else []
     platform = (("source", source), ("service", service))
     tags += [tag for key, value in platform if value for tag in stored_tags(f"{key}:{value.replace(',', '_')}")]
     return Preprocessed(

@@ -12,6 +12,7 @@ from execlave_server.errors import ValidationFailedError
 TAG_CHARS_MAX = 200  # Datadog cuts a longer tag
 TAGS_MAX = 100  # per log; Datadog ignores the rest without saying so
 SERVICE_CHARS_MAX = 100  # Datadog cuts a longer service name
+TEXTS_REMEMBERED = 128  # the logs of one sender have the same tags
 GIVEN_SHOWN_CHARS_MAX = 60  # in notes and errors: enough to recognise a tag, too little to flood a page
 
 _MARKS = frozenset("-:./")  # allowed after the first letter, besides letters, digits and single underscores
@@ -57,10 +58,11 @@ def normalize_tags(text: str) -> NormalizedTags:
     return NormalizedTags(",".join(tags), changes)
 
 
-def stored_tags(text: str) -> list[str]:
+@lru_cache(TEXTS_REMEMBERED)
+def stored_tags(text: str) -> tuple[str, ...]:
     """Comma-separated tags as Datadog stores them, whatever was sent: what it ignores is left out without a word."""
     tags = dict.fromkeys(_normalize_tag(piece.strip()) for piece in text.split(","))
-    return [tag for tag in tags if tag][:TAGS_MAX]
+    return tuple(tag for tag in tags if tag)[:TAGS_MAX]
 
 
 def validate_service(text: str) -> str:

@@ -23,7 +23,7 @@ from execlave_server.datadog.search.query import (
     Term,
     all_of,
 )
-from execlave_server.datadog.search.searchable_log import searchable_log
+from execlave_server.datadog.search.searchable_log import StoredLogs
 from execlave_server.model.traces import ID_CHARS_MAX, TraceStatus
 
 
@@ -73,14 +73,14 @@ class Destination(Struct, frozen=True):
 
 def translate_query(query: Query, labels: Labels, destination: Destination) -> Translation:
     """A search over stored traces, with the labels read after the newest trace that is to be found."""
-    everywhere = searchable_log(b'"execlave":{', 0, service=destination.service, ddtags=destination.ddtags)
-    return _Translator(labels, everywhere).translate(query, negated=False)
+    common = StoredLogs(destination.service, destination.ddtags).common
+    return _Translator(labels, common).translate(query, negated=False)
 
 
 class _Translator:
-    def __init__(self, labels: Labels, everywhere: SearchableLog) -> None:
+    def __init__(self, labels: Labels, common: SearchableLog) -> None:
         self._labels = labels
-        self._everywhere = everywhere  # a log with what all have in common
+        self._common = common
 
     def translate(self, query: Query, *, negated: bool) -> Translation:
         match query:
@@ -99,9 +99,9 @@ class _Translator:
         test, field = compile_query(term), term.field
         match field.kind:
             case FieldKind.TAG | FieldKind.CALCULATED:
-                return _decided(holds=test(self._everywhere) is not negated)
+                return _decided(holds=test(self._common) is not negated)
             case FieldKind.RESERVED if field.name in _SAME_FOR_ALL:
-                return _decided(holds=test(self._everywhere) is not negated)
+                return _decided(holds=test(self._common) is not negated)
             case FieldKind.RESERVED if field.name == "status":
                 severities = {each.code: [SearchableLog(status=remap_status(each.value))] for each in TraceStatus}
                 return self._by_column(Column.STATUS, severities, test, term, negated=negated)
