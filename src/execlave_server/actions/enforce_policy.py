@@ -87,10 +87,11 @@ async def enforce_policy(services: Services, presented: str, asked: Asked) -> De
     UnavailableError where no such policy applies.
     """
     started_us = services.clock.elapsed_us()
-    try:
-        return await _decide_and_commit(services, presented, asked, started_us)
-    except UnavailableError as error:
-        return await _fail(services, presented, asked, error)
+    with services.right_of_way.deciding():
+        try:
+            return await _decide_and_commit(services, presented, asked, started_us)
+        except UnavailableError as error:
+            return await _fail(services, presented, asked, error)
 
 
 async def _decide_and_commit(services: Services, presented: str, asked: Asked, started_us: int) -> Decision:

@@ -19,7 +19,6 @@ from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.services import Services
 from execlave_server.audit.canonical import nano_usd
 from execlave_server.audit.records import TraceRecord, leaf_of, trace_content
-from execlave_server.clock import Clock
 from execlave_server.datadog.logs import UNGOVERNED, Cost, Governed, log_middle
 from execlave_server.errors import UnavailableError
 from execlave_server.model.agents import Agent, CredentialMark, OutcomeStrictness, resolve_agent
@@ -107,7 +106,9 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         checks = [*standing_checks(key, named), judging.check]
         write = Write(checks=checks, calls=uses, traces=Traces(key.organization, traces))
         try:
+            await services.right_of_way.give_way()
             write = await count_costs(services, key, write, kept, named, fresh=attempt > 0)
+            await services.right_of_way.give_way()
             written = await services.store.commit(write)
         except StaleError:
             continue
@@ -140,34 +141,31 @@ def _unproven(sent: SentItem) -> RefusedTrace:
 async def _prepare(
     services: Services, key: ApiKey, items: Sequence[SentItem], known: Known, judging: Judging
 ) -> list[NewTrace]:
-    prepare = partial(_new_traces, services.costs, services.clock, key, items, known, judging=judging)
-    if sum(len(sent.raw) for sent in items) > judging.off_loop_bytes:
-        return await asyncio.to_thread(prepare)
-    return prepare()
-
-
-def _new_traces(
-    costs: CostEstimator,
-    clock: Clock,
-    key: ApiKey,
-    items: Sequence[SentItem],
-    known: Known,
-    *,
-    judging: Judging,
-) -> list[NewTrace]:
-    traces, now_us = [], clock.now_us()
-    for sent, salt in zip(items, clock.salts(len(items)), strict=True):
-        agent, credential = known.agents[_meant(sent)], sent.item.agent_credential
-        mark = None
-        if credential is not None:
-            claims = known.credentials.get(credential) if isinstance(credential, str) else None
-            mark = mark_credential(claims, agent, key.organization_id, now_us)
-        raw, governed = judging.judge(sent.raw, sent.item, agent)
-        stored = sent if raw is sent.raw else replace(sent, raw=raw)
-        traces.append(
-            new_trace(costs, key, stored, agent, now_us=now_us, salt=salt, governed=governed, credential=mark)
-        )
+    """The traces to store, made in slices so that decisions go first."""
+    traces, now_us = [], services.clock.now_us()
+    working = await services.right_of_way.give_way()
+    for sent, salt in zip(items, services.clock.salts(len(items)), strict=True):
+        prepare = partial(_prepare_one, services.costs, key, sent, known, judging, now_us=now_us, salt=salt)
+        if len(sent.raw) > judging.off_loop_bytes:
+            traces.append(await asyncio.to_thread(prepare))
+        else:
+            traces.append(prepare())
+        if working.is_over:
+            working = await services.right_of_way.give_way()
     return traces
+
+
+def _prepare_one(
+    costs: CostEstimator, key: ApiKey, sent: SentItem, known: Known, judging: Judging, *, now_us: int, salt: bytes
+) -> NewTrace:
+    agent, credential = known.agents[_meant(sent)], sent.item.agent_credential
+    mark = None
+    if credential is not None:
+        claims = known.credentials.get(credential) if isinstance(credential, str) else None
+        mark = mark_credential(claims, agent, key.organization_id, now_us)
+    raw, governed = judging.judge(sent.raw, sent.item, agent)
+    stored = sent if raw is sent.raw else replace(sent, raw=raw)
+    return new_trace(costs, key, stored, agent, now_us=now_us, salt=salt, governed=governed, credential=mark)
 
 
 def new_trace(

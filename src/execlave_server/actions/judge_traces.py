@@ -26,8 +26,8 @@ from execlave_server.store.protocol import Check, Parameters
 
 CLAIMS_MAX = 2_000  # decisions looked for in one request: two for each trace it can bring
 WARNINGS_READ_MAX = 20  # of one trace
-OFF_LOOP_BYTES = 256_000  # preparing more traces than this would delay the answers of other requests
-READ_OFF_LOOP_BYTES = 8_000  # the same where policies read their texts: some 20 traces, about 3 ms
+OFF_LOOP_BYTES = 64_000  # preparing a longer trace, about 1 ms, would delay the answers of other requests
+READ_OFF_LOOP_BYTES = 8_000  # the same where policies read its texts
 
 CostOf: TypeAlias = Callable[[TraceItem], Cost | None]
 
@@ -124,7 +124,7 @@ class Judging:
 
     @property
     def off_loop_bytes(self) -> int:
-        """Traces of more bytes than this are judged beside the event loop."""
+        """A trace of more bytes than this is judged beside the event loop."""
         return READ_OFF_LOOP_BYTES if self.policies.compiled.reads_afterwards else OFF_LOOP_BYTES
 
     def judge(self, raw: bytes, item: TraceItem, agent: Agent | None) -> tuple[bytes, Governed]:

@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from execlave_server.actions.ask_validator import Validators
 from execlave_server.actions.credential_memory import CredentialMemory
@@ -8,6 +9,7 @@ from execlave_server.actions.identify_caller import KeyRing
 from execlave_server.actions.key_uses import KeyUses
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.read_policies import PolicyBook
+from execlave_server.actions.right_of_way import RightOfWay
 from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
@@ -37,3 +39,8 @@ class Services:
     credentials: CredentialMemory = field(default_factory=CredentialMemory)
     governed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by what stops or resumes an agent or revokes a key here, so that this process's sockets hear it at once."""
+
+    @cached_property
+    def right_of_way(self) -> RightOfWay:
+        """Who may go on, where decisions and longer work share the process."""
+        return RightOfWay(self.clock)

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -31,6 +32,9 @@ from execlave_server.web.live import LivePages
 
 FINISH_WITHIN_S = 5  # requests under way when the server is told to stop
 GC_THRESHOLDS = (50_000, 20, 50)  # with the defaults a batch of traces set off dozens of collections
+# How long a thread that computes keeps the interpreter from one that waits for it; Python's own 5 ms is longer than a
+# decision takes, and a decision changes threads twice.
+SWITCH_INTERVAL_S = 0.000_5
 WORKER_NICENESS = 10  # where cores are short, a backlog waits for decisions and not the other way round
 ORPHAN_EXIT_S = 8.0  # a process whose parent died is gone by then, whatever it does
 
@@ -39,6 +43,7 @@ log = structlog.get_logger()
 
 def run_server(settings: Settings, listener: socket.socket, orphaned: int | None) -> None:
     """Answer requests on a listening socket until told to stop, or until the parent is gone."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with only_server(settings):
         _run(_serve(settings, listener, orphaned))
 

@@ -20,6 +20,9 @@ from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS
 from execlave_server.store.sqlite.writer import Writer
 from execlave_server.store.statements import load_statements
 
+# Read on the event loop itself: a few rows by key, out of pages that are always in memory, for every decision. That
+# takes 40 us; a thread of the pool costs more, and three waits for the interpreter beside whatever else runs.
+POINT_READS = frozenset({"read_meters", "tool_baseline"})
 READERS = 3  # in a server: reads are short, more threads only fight for the interpreter
 
 
@@ -78,12 +81,16 @@ class SqliteStore:
 
     async def rows(self, statement: str, parameters: Parameters | None = None) -> list[Row]:
         """The rows of a reading statement, as plain tuples."""
+        if statement in POINT_READS:
+            return self._read(statement, parameters or {})
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, statement, parameters or {})
 
     async def find(
         self, row_type: type[RowType], statement: str, parameters: Parameters | None = None
     ) -> list[RowType]:
         """The rows of a reading statement, by column name, as structs."""
+        if statement in POINT_READS:
+            return self._find(row_type, statement, parameters or {})
         return await asyncio.get_running_loop().run_in_executor(
             self._readers, self._find, row_type, statement, parameters or {}
         )

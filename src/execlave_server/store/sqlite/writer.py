@@ -1,11 +1,9 @@
 """Group commit: one thread puts every write that waits into one transaction and answers all of them after it."""
 
 import asyncio
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 import apsw
 import structlog
@@ -16,9 +14,7 @@ from execlave_server.store.batches import Label, remember_labels
 from execlave_server.store.grouping import (
     OVERLOADED,
     STOPPING,
-    TRACES_PER_COMMIT_MAX,
     WAITING_WRITES_MAX,
-    WRITES_PER_COMMIT_MAX,
     Job,
     Result,
     answer_jobs,
@@ -28,6 +24,7 @@ from execlave_server.store.protocol import Write, Written
 from execlave_server.store.sqlite.connection import translated_errors
 from execlave_server.store.sqlite.recent_keys import RecentKeys
 from execlave_server.store.sqlite.transaction import Transaction
+from execlave_server.store.sqlite.waiting_writes import WaitingWrites
 from execlave_server.store.statements import Statement
 
 LOCK_WITHIN_US = 5_000_000  # another process holds the write lock for milliseconds; five seconds means trouble
@@ -57,8 +54,7 @@ class Writer:
         self._on_commit = on_commit  # told how many writes a commit had, on the writer's thread
         self._recent = RecentKeys()
         self._labels: dict[Label, int] = {}
-        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._held_over: Job | None = None
+        self.waiting = WaitingWrites()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._closed = False
         self.log_is_long = threading.Event()  # set by the checkpointer
@@ -72,25 +68,23 @@ class Writer:
         """Queue a write; the future is done after its commit."""
         if self._closed:
             raise UnavailableError(STOPPING)
-        if self._waiting.qsize() >= WAITING_WRITES_MAX:
+        if len(self.waiting) >= WAITING_WRITES_MAX:
             raise UnavailableError(OVERLOADED)
         future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.put(Job(write, future, self._clock.elapsed_us()))
+        self.waiting.put(Job(write, future, self._clock.elapsed_us()))
         return future
 
     def stop(self) -> None:
         """Commit what waits, then end the thread. Blocks."""
         self._closed = True
-        self._waiting.put(None)
+        self.waiting.close()
         self._thread.join()
-        with suppress(queue.Empty):
-            while True:  # what slipped in while the thread was ending
-                job = self._waiting.get_nowait()
-                if job and not (loop := job.future.get_loop()).is_closed():
-                    loop.call_soon_threadsafe(answer_jobs, [job], [UnavailableError(STOPPING)])
+        while group := self.waiting.next_group():  # what slipped in while the thread was ending
+            if not (loop := group[0].future.get_loop()).is_closed():
+                loop.call_soon_threadsafe(answer_jobs, group, [UnavailableError(STOPPING)] * len(group))
 
     def _run(self) -> None:
-        while group := self._next_group():
+        while group := self.waiting.next_group():
             if self.log_is_long.is_set():
                 self._fold_log()
             results = self._commit(group)
@@ -105,27 +99,6 @@ class Writer:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error as error:  # the log stays; the commit that follows says what is wrong with the disk
             log.warning("store.checkpoint_failed", error=str(error))
-
-    def _next_group(self) -> list[Job]:
-        first = self._held_over or self._waiting.get()
-        self._held_over = None
-        if first is None:
-            return []
-        group, traces = [first], first.trace_count
-        while len(group) < WRITES_PER_COMMIT_MAX:
-            try:
-                job = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                self._waiting.put(None)
-                break
-            if traces + job.trace_count > TRACES_PER_COMMIT_MAX:
-                self._held_over = job
-                break
-            group.append(job)
-            traces += job.trace_count
-        return group
 
     def _wait_for_lock(self, tries: int) -> bool:
         """Called while another process has the write lock; False gives up."""
