@@ -23,7 +23,7 @@ async def waiting():
     line = WaitingWrites()
 
     def put(write: Write) -> Job:
-        job = Job(write, asyncio.get_running_loop().create_future())
+        job = Job(write, asyncio.get_running_loop().create_future(), 0)
         line.put(job)
         return job
 
