@@ -10,6 +10,8 @@ from execlave_server.actions.services import Services
 from execlave_server.model.permissions import Permission
 from execlave_server.web.account import pages as account
 from execlave_server.web.answer import PageServer
+from execlave_server.web.approvals import pages as approvals
+from execlave_server.web.budgets import pages as budgets
 from execlave_server.web.exchange import Access, PageRoute
 from execlave_server.web.integrations import pages as integrations
 from execlave_server.web.live import LivePages, Topic
@@ -20,11 +22,14 @@ from execlave_server.web.static_files import STATIC_PREFIX, answer_static
 ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
     *overview.ROUTES,
+    *approvals.ROUTES,
+    *budgets.ROUTES,
     *settings.ROUTES,
     *integrations.ROUTES,
 )
 TOPICS: tuple[Topic, ...] = (
     Topic("destination", Permission.DESTINATIONS_READ, integrations.fragment_state),
+    Topic("approvals", Permission.APPROVALS_READ, approvals.fragment_queue),
     Topic("overview", Access.SIGNED_IN, overview.fragment_now),
 )
 

@@ -61,6 +61,7 @@ async def post_new(page: Page) -> Response:
         service=page.form["service"],
         ddtags=page.form["ddtags"],
         heartbeat="heartbeat" in page.form,
+        events="events" in page.form,
     )
     organization = page.organization
     try:
@@ -121,6 +122,7 @@ async def post_edit(page: Page) -> Response:
         service=page.form["service"],
         ddtags=page.form["ddtags"],
         heartbeat="heartbeat" in page.form,
+        events="events" in page.form,
     )
     try:
         changed = await change_destination(

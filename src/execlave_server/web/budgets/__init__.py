@@ -1,0 +1,1 @@
+"""Budget rules and how far they are used up."""
