@@ -127,6 +127,7 @@ async def destination(rig, store, globex) -> int:
         "service": "execlave",
         "ddtags": "",
         "heartbeat": 1,
+        "events": 1,
         "site": "datadoghq.com",
         "key_hint": "abcd",
         "sealed_key": b"sealed",
