@@ -10,6 +10,7 @@ from execlave_server.actions.key_uses import KeyUses
 from execlave_server.actions.read_agents import AgentRegistry
 from execlave_server.actions.read_policies import PolicyBook
 from execlave_server.actions.right_of_way import RightOfWay
+from execlave_server.actions.run_verification import Verifications
 from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
@@ -37,6 +38,7 @@ class Services:
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
     uses: KeyUses = field(default_factory=KeyUses)
     credentials: CredentialMemory = field(default_factory=CredentialMemory)
+    verifications: Verifications = field(default_factory=Verifications)
     governed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by what stops or resumes an agent or revokes a key here, so that this process's sockets hear it at once."""
 

@@ -11,6 +11,7 @@ from execlave_server.model.permissions import Permission
 from execlave_server.web.account import pages as account
 from execlave_server.web.answer import PageServer
 from execlave_server.web.approvals import pages as approvals
+from execlave_server.web.audit import pages as audit
 from execlave_server.web.budgets import pages as budgets
 from execlave_server.web.exchange import Access, PageRoute
 from execlave_server.web.integrations import pages as integrations
@@ -24,12 +25,14 @@ ROUTES: tuple[PageRoute, ...] = (
     *overview.ROUTES,
     *approvals.ROUTES,
     *budgets.ROUTES,
+    *audit.ROUTES,
     *settings.ROUTES,
     *integrations.ROUTES,
 )
 TOPICS: tuple[Topic, ...] = (
     Topic("destination", Permission.DESTINATIONS_READ, integrations.fragment_state),
     Topic("approvals", Permission.APPROVALS_READ, approvals.fragment_queue),
+    Topic("verification", Permission.AUDIT_READ, audit.fragment_verification),
     Topic("overview", Access.SIGNED_IN, overview.fragment_now),
 )
 

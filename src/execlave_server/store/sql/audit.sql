@@ -41,3 +41,17 @@ from (
 left join audit_entries e on e.organization = b.organization and e.seq = b.audit_seq
 order by b.id
 
+
+-- name: newest_of_kind
+select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
+from audit_entries e join organizations o on o.number = e.organization
+where e.organization = :organization and e.kind = :kind and e.kind <> 'batch.root' and e.seq < :before
+order by e.seq desc
+limit :limit
+
+-- name: newest_entries
+select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
+from audit_entries e join organizations o on o.number = e.organization
+where e.organization = :organization and e.seq < :before
+order by e.seq desc
+limit :limit
