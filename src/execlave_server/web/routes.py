@@ -9,6 +9,7 @@ from starlette.routing import Route
 from execlave_server.actions.services import Services
 from execlave_server.model.permissions import Permission
 from execlave_server.web.account import pages as account
+from execlave_server.web.agents import pages as agents
 from execlave_server.web.answer import PageServer
 from execlave_server.web.approvals import pages as approvals
 from execlave_server.web.audit import pages as audit
@@ -17,12 +18,15 @@ from execlave_server.web.exchange import Access, PageRoute
 from execlave_server.web.integrations import pages as integrations
 from execlave_server.web.live import LivePages, Topic
 from execlave_server.web.overview import pages as overview
+from execlave_server.web.policies import pages as policies
 from execlave_server.web.settings import pages as settings
 from execlave_server.web.static_files import STATIC_PREFIX, answer_static
 
 ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
     *overview.ROUTES,
+    *agents.ROUTES,
+    *policies.ROUTES,
     *approvals.ROUTES,
     *budgets.ROUTES,
     *audit.ROUTES,
