@@ -3,13 +3,16 @@
 import time
 
 import pytest
-from search_cases import CASES, ERRORS, Case
+from search_cases import TERM_CASES, Case
+from search_errors import ERRORS
+from search_value_cases import VALUE_CASES
 
 from execlave_server.datadog.search.match_log import SearchableLog, matches
 from execlave_server.datadog.search.parse_query import parse_query
 from execlave_server.datadog.search.print_query import print_query
 from execlave_server.errors import SearchSyntaxError
 
+CASES = [*TERM_CASES, *VALUE_CASES]
 PLACES = {*SearchableLog.__struct_fields__}
 PARSE_S_MAX = 2.0  # for what takes 0.04 s here: a hundred times more would be quadratic
 
