@@ -10,6 +10,7 @@ from execlave_server.actions import search_traces as searching
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.ingest_traces import SentItem, new_trace
 from execlave_server.actions.search_traces import Search, search_traces
+from execlave_server.datadog.search import translate_query as translating
 from execlave_server.datadog.search.match_log import compile_query
 from execlave_server.datadog.search.parse_query import parse_query
 from execlave_server.datadog.search.searchable_log import searchable_log
@@ -133,6 +134,24 @@ async def test_a_page_that_costs_enough_is_short_and_the_next_goes_on(store, acm
     by_logs = await search_all(store, acme, Search(query=query, destination=WHERE))
 
     assert by_entries == by_logs == history.matching(query)
+
+
+@pytest.mark.parametrize("query", ["@agent_id:billing* -@span_type:tool", "-@environment:production", "@status:error"])
+async def test_a_search_with_too_many_labels_goes_by_the_logs(store, acme, history, monkeypatch, query):
+    """Where asking each label would take too long, the same is found without them."""
+    monkeypatch.setattr(translating, "LABEL_TESTS_MAX", 3)
+
+    assert await search_all(store, acme, Search(query=query, destination=WHERE)) == history.matching(query)
+
+
+async def test_a_long_search_reads_few_logs_a_page(store, acme, history):
+    """A search of hundreds of terms finds what it means, in many short pages."""
+    query = " OR ".join(["@prompt_tokens:3", *("*:x" for _ in range(250))])
+
+    page = await search_traces(store, acme.number, Search(query=query, destination=WHERE))
+
+    assert page.next is not None
+    assert await search_all(store, acme, Search(query=query, destination=WHERE)) == history.matching(query)
 
 
 async def test_a_span_of_time_is_exact_though_the_clock_was_set_back(store, acme, clock):

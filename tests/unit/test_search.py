@@ -3,15 +3,18 @@
 import time
 
 import pytest
-from search_cases import CASES, ERRORS, Case
+from search_cases import TERM_CASES, Case
+from search_errors import ERRORS
+from search_value_cases import VALUE_CASES
 
-from execlave_server.datadog.search.match_log import SearchableLog, matches
+from execlave_server.datadog.search.match_log import ATTRIBUTES_PER_LOG, SearchableLog, matches, weigh_query
 from execlave_server.datadog.search.parse_query import parse_query
 from execlave_server.datadog.search.print_query import print_query
 from execlave_server.errors import SearchSyntaxError
 
+CASES = [*TERM_CASES, *VALUE_CASES]
 PLACES = {*SearchableLog.__struct_fields__}
-PARSE_S_MAX = 2.0  # for what takes 0.04 s here: a hundred times more would be quadratic
+SECONDS_MAX = 2.0  # of CPU, for what takes 0.04 s here: a hundred times more would be quadratic
 
 
 def log_of(said: dict) -> SearchableLog:
@@ -74,7 +77,7 @@ LONGEST = [
 @pytest.mark.parametrize("text", LONGEST, ids=lambda text: text[:8])
 def test_the_longest_searches_are_read_quickly(text: str):
     """Nothing that fits into the limit takes quadratic time or ends the interpreter's stack."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         parse_query(text)
     except SearchSyntaxError as error:
@@ -82,18 +85,26 @@ def test_the_longest_searches_are_read_quickly(text: str):
     else:
         refused = None
 
-    assert time.perf_counter() - started < PARSE_S_MAX
+    assert time.process_time() - started < SECONDS_MAX
     assert refused is None or 0 <= refused.position <= len(text)
 
 
 def test_wildcards_take_linear_time():
-    """A pattern that makes a backtracking matcher try for ages is answered at once."""
-    query = parse_query("@a:" + "*a" * 2_000 + "b")
+    """A pattern that makes a backtracking matcher try for ages is answered in time by its length and the text's."""
+    query = parse_query("@a:" + "*a" * 300 + "b")
     log = SearchableLog(attributes={"a": "a" * 20_000})
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert not matches(query, log)
-    assert time.perf_counter() - started < PARSE_S_MAX
+    assert time.process_time() - started < SECONDS_MAX
+
+
+def test_a_search_weighs_what_it_costs():
+    """A term is one look, a search everywhere many, a pattern as many as it has pieces."""
+    assert weigh_query(parse_query("")) == 1
+    assert weigh_query(parse_query("a -@b:c OR d*")) == 4
+    assert weigh_query(parse_query("@a:x*y*z")) == 5
+    assert weigh_query(parse_query("*:a")) == ATTRIBUTES_PER_LOG
 
 
 def test_half_a_surrogate_pair_is_matched_without_a_fault():

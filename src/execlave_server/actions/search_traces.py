@@ -1,14 +1,23 @@
 """Stored traces by Datadog's search language, newest first, page by page."""
 
+import asyncio
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import msgspec
 from msgspec import Struct
 
-from execlave_server.datadog.search.match_log import LogTest, compile_query
+from execlave_server.datadog.search.match_log import LogTest, compile_query, weigh_query
 from execlave_server.datadog.search.parse_query import parse_query
 from execlave_server.datadog.search.searchable_log import SERVICE_DEFAULT, StoredLogs
-from execlave_server.datadog.search.translate_query import Column, Destination, Labels, Translation, translate_query
+from execlave_server.datadog.search.translate_query import (
+    Column,
+    Destination,
+    Labels,
+    Translation,
+    label_tests,
+    translate_query,
+)
 from execlave_server.store.protocol import Parameters, Row, Store, Value, integer
 
 TRACES_PER_PAGE_DEFAULT = 50
@@ -16,6 +25,10 @@ TRACES_PER_PAGE_MAX = 1_000
 ENTRIES_PER_PAGE_MAX = 50_000  # of the covering index: a few milliseconds, whatever they are filtered by
 LOGS_PER_PAGE_MAX = 4_000  # read, decoded and matched one by one, some 30 us each
 LOGS_AT_ONCE = 200  # between two looks of the event loop at what else waits
+LOOKS_PER_PAGE_MAX = 100_000  # of all terms into all logs, a microsecond each: a long search reads fewer logs a page
+LOOKS_AT_ONCE = 5_000
+LABEL_TESTS_ON_LOOP_MAX = 2_000  # more are asked beside the event loop
+LOGS_AT_ONCE_MIN = 5  # of the longest search, 10 ms a log
 CLOCK_SET_BACK_US_MAX = 3_600_000_000  # received in a span of time is found though the clock was set back by so much
 NEWEST_ID = (1 << 62) - 1
 _ALLOWED = {
@@ -66,13 +79,16 @@ class FoundPage(Struct, frozen=True):
 async def search_traces(store: Store, organization: int, search: Search) -> FoundPage:
     """One page. Raises SearchSyntaxError where the query cannot be read.
 
-    Reads at most 50,000 entries of the index and 4,000 logs, and then returns what it has.
+    Reads at most 50,000 entries of the index and 4,000 logs, or fewer where the search is long, and then returns what
+    it has.
     """
     query = parse_query(search.query)
     scope: dict[str, Value] = {"organization": organization}
     newest = integer((await store.rows("newest_trace"))[0][0] or 0)  # before the labels, so that its labels are known
     labels = _labels(await store.rows("labels_of_organization", scope))
-    translation = translate_query(query, labels, search.destination)
+    on_loop = label_tests(query, labels) <= LABEL_TESTS_ON_LOOP_MAX
+    translate = partial(translate_query, query, labels, search.destination)
+    translation = translate() if on_loop else await asyncio.to_thread(translate)
     if translation.finds_nothing:
         return FoundPage([], None, None)
     first, end = await _bounds(store, organization, search)
@@ -103,15 +119,17 @@ class _Scan:
         }
         residual = translation.residual
         self._test: LogTest | None = None if residual is None else compile_query(residual)
+        self._weight = 1 if residual is None else weigh_query(residual)
         self._logs = StoredLogs(search.destination.service, search.destination.ddtags)
         self.found: list[FoundTrace] = []
 
     async def run(self, before: int, first: int) -> int:
         """Look at what lies between two ids, newest first; the id below which nothing was looked at."""
-        logs_left = LOGS_PER_PAGE_MAX
+        at_once = max(LOGS_AT_ONCE_MIN, min(LOGS_AT_ONCE, LOOKS_AT_ONCE // self._weight))
+        logs_left = max(at_once, min(LOGS_PER_PAGE_MAX, LOOKS_PER_PAGE_MAX // self._weight))
         while before > first and logs_left > 0:
             room = self._search.limit - len(self.found)
-            wanted = min(LOGS_AT_ONCE if self._test else room, logs_left)
+            wanted = min(at_once if self._test else room, logs_left)
             ids = await self._candidates(before, first, wanted)
             logs_left -= len(ids)
             for trace in await self._read(ids):

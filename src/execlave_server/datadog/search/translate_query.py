@@ -11,7 +11,7 @@ from functools import reduce
 from msgspec import Struct
 
 from execlave_server.datadog.preprocess import remap_status
-from execlave_server.datadog.search.match_log import LogTest, SearchableLog, compile_query
+from execlave_server.datadog.search.match_log import LogTest, SearchableLog, compile_query, weigh_query
 from execlave_server.datadog.search.query import (
     And,
     Everything,
@@ -38,6 +38,8 @@ class Column(StrEnum):
 
 Labels = Mapping[Column, Mapping[str, int]]
 """The texts that an organization's traces have in each column but the status, with their numbers."""
+
+LABEL_TESTS_MAX = 200_000  # each term asks each label, in a microsecond or two; beyond, the logs are asked instead
 
 _ATTRIBUTES = {
     "status": Column.STATUS,
@@ -72,9 +74,19 @@ class Destination(Struct, frozen=True):
 
 
 def translate_query(query: Query, labels: Labels, destination: Destination) -> Translation:
-    """A search over stored traces, with the labels read after the newest trace that is to be found."""
+    """A search over stored traces, with the labels read after the newest trace that is to be found.
+
+    With so many terms and labels that asking each would take long, the columns but the status decide nothing.
+    """
+    if label_tests(query, labels) > LABEL_TESTS_MAX:
+        labels = {}
     common = StoredLogs(destination.service, destination.ddtags).common
     return _Translator(labels, common).translate(query, negated=False)
+
+
+def label_tests(query: Query, labels: Labels) -> int:
+    """How many labels a translation asks at the most."""
+    return weigh_query(query) * sum(len(of_column) for of_column in labels.values())
 
 
 class _Translator:
@@ -105,7 +117,7 @@ class _Translator:
             case FieldKind.RESERVED if field.name == "status":
                 severities = {each.code: [SearchableLog(status=remap_status(each.value))] for each in TraceStatus}
                 return self._by_column(Column.STATUS, severities, test, term, negated=negated)
-            case FieldKind.ATTRIBUTE if field.name in _ATTRIBUTES:
+            case FieldKind.ATTRIBUTE if self._knows(_ATTRIBUTES.get(field.name)):
                 column = _ATTRIBUTES[field.name]
                 logs = {
                     number: [SearchableLog(attributes={} if value is None else {field.name: value}) for value in values]
@@ -115,11 +127,14 @@ class _Translator:
             case _:
                 return Translation({}, _signed(term, negated=negated))
 
+    def _knows(self, column: Column | None) -> bool:
+        return column is Column.STATUS or column in self._labels
+
     def _values(self, column: Column) -> dict[int, Sequence[str | None]]:
         """What the log may say where a column has a number."""
         if column is Column.STATUS:
             return {status.code: [status.value] for status in TraceStatus}
-        return {number: _logged(column, label) for label, number in self._labels.get(column, {}).items()}
+        return {number: _logged(column, label) for label, number in self._labels[column].items()}
 
     @staticmethod
     def _by_column(
