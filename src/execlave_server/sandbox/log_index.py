@@ -95,7 +95,12 @@ class LogIndex:
 
     def _prepare_slice(self) -> None:
         waiting = self._waiting[0]
-        stored = self._spool.page(waiting.first - 1, min(waiting.count, PREPARE_SLICE_LOGS))
+        if len(self._newer) == SEARCHABLE_LOGS_MIN:
+            self._first += len(self._older)
+            self._older.close()
+            self._older, self._newer = self._newer, PreparedFile()
+        room = SEARCHABLE_LOGS_MIN - len(self._newer)
+        stored = self._spool.page(waiting.first - 1, min(waiting.count, PREPARE_SLICE_LOGS, room))
         logs = [prepare_log(bytes(each.log), each.sequence, waiting.arrival) for each in stored]
         for log in logs:
             waiting.rules.apply(log, waiting.arrival.arrived_us)
@@ -104,10 +109,6 @@ class LogIndex:
         self._waiting_logs -= len(logs)
         if not waiting.count:
             self._waiting.popleft()
-        if len(self._newer) >= SEARCHABLE_LOGS_MIN:
-            self._first += len(self._older)
-            self._older.close()
-            self._older, self._newer = self._newer, PreparedFile()
         self._newer.append(logs)
 
     def places(self, from_ms: int, to_ms: int) -> list[Place]:

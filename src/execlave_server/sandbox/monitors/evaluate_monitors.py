@@ -30,12 +30,12 @@ async def keep_evaluating(app: web.Application) -> AsyncIterator[None]:
 
 
 async def evaluate_each_minute(state: SandboxState) -> None:
-    """Once for each minute that begins; metrics of logs are kept up to date as well."""
+    """Once for each minute that begins; what monitors and metrics count is prepared meanwhile."""
     last = state.clock.now_us() // MINUTE_US
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         now_us = state.clock.now_us()
-        if state.metrics:
+        if state.metrics or state.monitors:
             await state.index.catch_up(now_us)
         if now_us // MINUTE_US != last:
             last = now_us // MINUTE_US
