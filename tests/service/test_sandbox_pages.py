@@ -153,3 +153,33 @@ async def test_nothing_that_was_sent_becomes_markup(client):
         _, text = await client.ask("GET", path)
         assert "<script" not in text
         assert "&lt;script" in text
+
+
+@pytest.mark.parametrize("depth", [30, 400, 990, 5_000])
+async def test_deep_logs_do_no_harm(client, depth):
+    """A log nested deeply is refused or found and shown, whatever pipeline meets it, and others are found after it."""
+    nested = b'{"message":"deep","a":' * depth + b"1" + b"}" * depth
+    status, _ = await client.send(nested)
+    await submit(client, {"message": "after"})
+
+    assert status in {202, 400}
+    assert ">after</a>" in await page(client, "/logs?query=after")
+    if status == 202:
+        assert ">deep</a>" in await page(client, "/logs?query=deep&log=1")
+        assert ">deep</a>" in await page(client, "/logs?query=*:1 @a.a.a.a:*&log=1")
+
+
+async def test_odd_logs_do_no_harm(client):
+    """Numbers beyond any float, empty keys, nulls and odd reserved values are found and shown."""
+    await client.send(
+        b'[{"message":"huge","n":1e999,"m":123456789012345678901234567890},{"message":{"a":1},"status":[1]},'
+        b'{"":1,"a":null,"message":null,"ddtags":7,"service":{},"host":[],"timestamp":1e300},{"message":"{broken"},'
+        b'{"message":"{\\"message\\": \\"inner\\", \\"k\\": 1}"},{"timestamp":-1e18},{"timestamp":9e15}]'
+    )
+
+    text = await page(client, "/logs?query=&from=now-100w&to=now%2B100w")
+
+    for shown in ("huge", "inner", "{broken"):
+        assert f">{shown}</a>" in text
+    for number in range(1, 8):
+        await page(client, f"/logs?log={number}")

@@ -95,7 +95,7 @@ def sandbox(host: str, port: int, keys: tuple[str, ...]) -> None:
         click.echo(f"Sandbox on http://{host}:{bound_port} (Ctrl-C ends it)", err=True)
 
     async def run() -> None:
-        sandbox = run_sandbox(host, port, [*valid, *keys], SystemClock(), ready, application_keys)
+        sandbox = run_sandbox(host, port, [*valid, *keys], SystemClock(), ready, application_keys=application_keys)
         task = asyncio.ensure_future(sandbox)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -16,6 +16,7 @@ async def run_sandbox(
     keys: Iterable[str],
     clock: Clock,
     ready: Callable[[int], None],
+    *,
     application_keys: Iterable[str] = (),
 ) -> None:
     """Serve until cancelled. `ready` is called once with the bound port, which matters when `port` is 0.
