@@ -36,10 +36,15 @@ async def call(port: int, key: str, act: Callable[[ApiClient], Any]) -> Any:
 
 def read_as(kind: Any, body: Any) -> Any:
     """A request of the client's own kind from JSON; nothing of it may be unparsed."""
-    with ApiClient(Configuration()) as api:
-        request = api.deserialize(json.dumps(body), (kind,), check_type=True)
+    request = deserialize(kind, body)
     assert find_unparsed(request) == []
     return request
+
+
+def deserialize(kind: Any, body: Any) -> Any:
+    """JSON as the client reads it."""
+    with ApiClient(Configuration()) as api:
+        return api.deserialize(json.dumps(body), (kind,), check_type=True)
 
 
 def find_unparsed(value: Any, path: str = "$") -> list[str]:

@@ -23,7 +23,7 @@ from datadog_api_client.v2.model.logs_list_request import LogsListRequest
 from datadog_api_client.v2.model.logs_metric_create_request import LogsMetricCreateRequest
 from datadog_api_client.v2.model.security_monitoring_rule_create_payload import SecurityMonitoringRuleCreatePayload
 from datadog_api_client.v2.model.security_monitoring_rule_validate_payload import SecurityMonitoringRuleValidatePayload
-from official_client import call, read_as
+from official_client import call, deserialize, find_unparsed, read_as
 
 from execlave_server.clock import SystemClock
 from execlave_server.sandbox.serve import serve_sandbox
@@ -337,10 +337,12 @@ async def test_keeps_security_rules(port):
 
 
 async def test_validates_both_keys(port):
-    """The newer check of a key comes back in the client's own types."""
+    """The newer checks of the keys come back in the client's own types."""
     checked = await call(port, KEY, lambda api: KeyManagementApi(api).validate())
+    both = await call(port, KEY, lambda api: KeyManagementApi(api).validate_api_key())
 
     assert checked.data.attributes.valid is True
+    assert str(both.status) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -360,3 +362,12 @@ async def test_refuses_bad_monitors(port, change, said):
 
     assert refused.value.status == 400
     assert said in refused.value.body["errors"][0]
+
+
+def test_the_look_for_unparsed_values_finds_them():
+    """What the client cannot read as its schema says is found wherever it stands."""
+    unknown_type = deserialize(Monitor, MONITOR | {"type": "no such type"})
+    unknown_within = deserialize(LogsPipeline, PIPELINE | {"processors": [{"type": "no such processor"}]})
+
+    assert find_unparsed(unknown_type)
+    assert find_unparsed([{"a": unknown_within}])[0].startswith("$[0].a")

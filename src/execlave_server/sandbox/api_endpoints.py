@@ -6,6 +6,7 @@ from execlave_server.sandbox import configure_metrics, configure_pipelines, dash
 from execlave_server.sandbox.aggregate_logs import aggregate_logs
 from execlave_server.sandbox.monitors import api as monitors
 from execlave_server.sandbox.search_logs import list_events, search_logs
+from execlave_server.sandbox.validate_key import validate_both_keys
 
 PIPELINES = "/api/v1/logs/config/pipelines"
 ORDER = "/api/v1/logs/config/pipeline-order"
@@ -16,6 +17,7 @@ RULES = "/api/v2/security_monitoring/rules"
 
 # Method, path, handler, summary. Of two paths that match, the first answers.
 API: tuple[tuple[str, str, Handler, str], ...] = (
+    ("GET", "/api/v2/validate_keys", validate_both_keys, "Datadog's check of API key and application key"),
     ("POST", "/api/v2/logs/events/search", search_logs, "search logs"),
     ("GET", "/api/v2/logs/events", list_events, "the same in the query string"),
     ("POST", "/api/v2/logs/analytics/aggregate", aggregate_logs, "counts and measures over groups of logs"),

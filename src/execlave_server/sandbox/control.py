@@ -6,7 +6,6 @@ import msgspec
 from aiohttp import web
 
 from execlave_server.errors import BadRequestError, ValidationFailedError
-from execlave_server.sandbox.counters import Counters
 from execlave_server.sandbox.faults import FaultRules
 from execlave_server.sandbox.json_answer import json_answer
 from execlave_server.sandbox.limits import KEY_CHARACTERS_MAX, KEYS_MAX, PAGE_LOGS_DEFAULT, PAGE_LOGS_MAX
@@ -41,10 +40,7 @@ async def list_logs(request: web.Request) -> web.Response:
 
 async def forget_logs(request: web.Request) -> web.Response:
     """`DELETE /sandbox/logs`: forget all logs and set the counters back; all else stays."""
-    state = request.app[STATE]
-    state.counters = Counters()
-    state.index.clear()
-    return json_answer({"forgotten": state.spool.clear()})
+    return json_answer({"forgotten": request.app[STATE].forget_logs()})
 
 
 async def show_stats(request: web.Request) -> web.Response:

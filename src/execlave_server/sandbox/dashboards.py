@@ -15,6 +15,7 @@ from execlave_server.sandbox.state import STATE
 
 AUTHOR_HANDLE = "sandbox@localhost"
 WIDGETS_MAX = 1_000  # of one dashboard, those inside groups included
+GROUPS_DEPTH_MAX = 5  # Datadog has groups within tabs, no deeper
 ID_PARTS = ((0, 3), (3, 6), (6, 9))  # an id such as eb9-ta5-d6g
 
 
@@ -123,8 +124,10 @@ def describe(body: dict[str, Any], dashboard_id: str, created_at: str) -> dict[s
     }
 
 
-def number_widgets(widgets: list[Any], number: int) -> int:
+def number_widgets(widgets: list[Any], number: int, depth: int = 0) -> int:
     """Give each widget an id, also those inside a group; returns the last number."""
+    if depth > GROUPS_DEPTH_MAX:
+        raise ApiRefusedError(400, f"groups stand within groups more than {GROUPS_DEPTH_MAX} deep")
     for widget in widgets:
         number += 1
         if isinstance(widget, dict):
@@ -132,7 +135,7 @@ def number_widgets(widgets: list[Any], number: int) -> int:
             definition = widget.get("definition")
             inner = definition.get("widgets") if isinstance(definition, dict) else None
             if isinstance(inner, list):
-                number = number_widgets(inner, number)
+                number = number_widgets(inner, number, depth + 1)
     return number
 
 

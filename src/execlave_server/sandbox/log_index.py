@@ -13,6 +13,8 @@ from execlave_server.sandbox.prepared_file import PreparedFile
 from execlave_server.sandbox.prepared_log import PreparedLog
 from execlave_server.sandbox.rules_in_force import RulesInForce
 
+TOO_DEEP = b'{"message":"this log is nested too deeply for the sandbox"}'
+
 
 class Place(NamedTuple):
     """Where a log stands in time order; unique, so it serves as a cursor too."""
@@ -95,19 +97,18 @@ class LogIndex:
 
     def _prepare_slice(self) -> None:
         waiting = self._waiting[0]
-        stored = self._spool.page(waiting.first - 1, min(waiting.count, PREPARE_SLICE_LOGS))
-        logs = [prepare_log(bytes(each.log), each.sequence, waiting.arrival) for each in stored]
-        for log in logs:
-            waiting.rules.apply(log, waiting.arrival.arrived_us)
+        if len(self._newer) == SEARCHABLE_LOGS_MIN:
+            self._first += len(self._older)
+            self._older.close()
+            self._older, self._newer = self._newer, PreparedFile()
+        room = SEARCHABLE_LOGS_MIN - len(self._newer)
+        stored = self._spool.page(waiting.first - 1, min(waiting.count, PREPARE_SLICE_LOGS, room))
+        logs = [prepare(bytes(each.log), each.sequence, waiting) for each in stored]
         waiting.first += len(logs)
         waiting.count -= len(logs)
         self._waiting_logs -= len(logs)
         if not waiting.count:
             self._waiting.popleft()
-        if len(self._newer) >= SEARCHABLE_LOGS_MIN:
-            self._first += len(self._older)
-            self._older.close()
-            self._older, self._newer = self._newer, PreparedFile()
         self._newer.append(logs)
 
     def places(self, from_ms: int, to_ms: int) -> list[Place]:
@@ -150,3 +151,13 @@ class LogIndex:
         """Give the disk back."""
         self._older.close()
         self._newer.close()
+
+
+def prepare(sent: bytes, sequence: int, waiting: Waiting) -> PreparedLog:
+    """The log after preprocessing, pipelines and metrics; of one nested too deeply for them, a log that says so."""
+    try:
+        log = prepare_log(sent, sequence, waiting.arrival)
+        waiting.rules.apply(log, waiting.arrival.arrived_us)
+    except RecursionError:
+        return prepare_log(TOO_DEEP, sequence, waiting.arrival)
+    return log

@@ -1,11 +1,15 @@
+import math
 import os
 import tempfile
 from array import array
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from execlave_server.sandbox.prepared_log import PreparedLog
+
+INTEGER_MAX = 2**63 - 1  # larger ones are kept as floats, as near as those come
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(PreparedLog).decode
@@ -27,7 +31,7 @@ class PreparedFile:
         offset = self._bounds[-1]
         parts: list[bytes] = []
         for log in logs:
-            part = _encode(log)
+            part = encode_log(log)
             parts.append(part)
             offset += len(part)
             self._bounds.append(offset)
@@ -47,3 +51,30 @@ class PreparedFile:
     def close(self) -> None:
         """Give the disk back."""
         self._file.close()
+
+
+def encode_log(log: PreparedLog) -> bytes:
+    """The log as bytes. One that is nested too deeply to be kept loses its attributes, and says so."""
+    try:
+        try:
+            return _encode(log)
+        except OverflowError:
+            return _encode(msgspec.structs.replace(log, attributes=fit_integers(log.attributes)))
+    except RecursionError:
+        return _encode(msgspec.structs.replace(log, attributes={"sandbox": "attributes nested too deeply to be kept"}))
+
+
+def fit_integers(value: Any) -> Any:
+    """The value with every integer that 64 bits do not hold as a float."""
+    match value:
+        case dict():
+            return {name: fit_integers(each) for name, each in value.items()}
+        case list():
+            return [fit_integers(each) for each in value]
+        case int() if abs(value) > INTEGER_MAX:
+            try:
+                return float(value)
+            except OverflowError:
+                return math.copysign(math.inf, value)
+        case _:
+            return value

@@ -49,6 +49,14 @@ class SandboxState:
         """Let the logs that arrive from now on meet the pipelines and metrics of now."""
         self.rules = RulesInForce(self.pipelines.running(), tuple(self.metrics.values()))
 
+    def forget_logs(self) -> int:
+        """Forget all logs and counts; how many logs there were. Their numbers begin anew, for the monitors too."""
+        self.counters = Counters()
+        self.index.clear()
+        for monitor in self.monitors.values():
+            monitor.fed = 0
+        return self.spool.clear()
+
     def close(self) -> None:
         """Give the disk back."""
         self.index.close()

@@ -21,6 +21,11 @@ async def validate_key_v2(request: web.Request) -> web.Response:
     )
 
 
+async def validate_both_keys(_request: web.Request) -> web.Response:
+    """`GET /api/v2/validate_keys`, once both keys were found good."""
+    return json_answer({"status": "ok"})
+
+
 def refusal_of_key(request: web.Request) -> web.Response | None:
     """The 403 a request without a valid key gets from the API host; None when the key is valid."""
     match request.app[STATE].keys.judge(request.headers.get(KEY_HEADER)):

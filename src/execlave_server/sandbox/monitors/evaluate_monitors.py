@@ -30,12 +30,12 @@ async def keep_evaluating(app: web.Application) -> AsyncIterator[None]:
 
 
 async def evaluate_each_minute(state: SandboxState) -> None:
-    """Once for each minute that begins; metrics of logs are kept up to date as well."""
+    """Once for each minute that begins; what monitors and metrics count is prepared meanwhile."""
     last = state.clock.now_us() // MINUTE_US
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         now_us = state.clock.now_us()
-        if state.metrics:
+        if state.metrics or state.monitors:
             await state.index.catch_up(now_us)
         if now_us // MINUTE_US != last:
             last = now_us // MINUTE_US
@@ -68,8 +68,6 @@ async def feed_monitors(state: SandboxState, monitors: list[HeldMonitor]) -> Non
     """Show each monitor the logs that it has not seen, in one walk for all."""
     index = state.index
     last = index.forgotten + index.searchable
-    for monitor in monitors:
-        monitor.fed = min(monitor.fed, last)  # the logs were forgotten meanwhile, and numbers begin anew
     first = max(min((monitor.fed for monitor in monitors), default=last), index.forgotten) + 1
     for sequence in range(first, last + 1):
         log = index.read(sequence)
@@ -77,10 +75,11 @@ async def feed_monitors(state: SandboxState, monitors: list[HeldMonitor]) -> Non
         for monitor in monitors:
             if found is not None and monitor.fed < sequence:
                 monitor.feed(found)
+            monitor.fed = max(monitor.fed, sequence)
         if sequence % PREPARE_SLICE_LOGS == 0:
             await asyncio.sleep(0)
-    for monitor in monitors:
-        monitor.fed = last
+            if index.forgotten + index.searchable < sequence:
+                return  # all logs were forgotten meanwhile
 
 
 def record_changes(state: SandboxState, monitor: HeldMonitor, changes: Iterable[Change]) -> list[Event]:

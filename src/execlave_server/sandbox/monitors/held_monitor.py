@@ -110,11 +110,14 @@ def open_monitor(monitor_id: int, body: dict[str, Any], now_us: int) -> HeldMoni
 
 def fill_in(body: dict[str, Any], critical: float) -> dict[str, Any]:
     """The body with what Datadog takes for granted: the critical threshold is the query's."""
-    options = drop_nulls(body.get("options") or {})
-    thresholds = {"critical": critical, **drop_nulls(options.get("thresholds") or {})}
-    return {"name": "", "message": "", **drop_nulls(body), "options": {**options, "thresholds": thresholds}}
+    options = drop_nulls(body.get("options") or {}, "options")
+    thresholds = {"critical": critical, **drop_nulls(options.get("thresholds") or {}, "options.thresholds")}
+    given = {name: value for name, value in body.items() if value is not None}
+    return {"name": "", "message": "", **given, "options": {**options, "thresholds": thresholds}}
 
 
-def drop_nulls(fields: dict[str, Any]) -> dict[str, Any]:
-    """What was given; Datadog's clients write null for what was not."""
-    return {name: value for name, value in fields.items() if value is not None}
+def drop_nulls(fields: Any, name: str) -> dict[str, Any]:
+    """What was given; Datadog's clients write null for what was not. Raises ApiRefusedError for no object."""
+    if not isinstance(fields, dict):
+        raise ApiRefusedError(400, f"The value provided for parameter '{name}' is invalid: it must be an object")
+    return {key: value for key, value in fields.items() if value is not None}

@@ -11,8 +11,10 @@ from aiohttp import web
 from execlave_server.sandbox.aggregate import show_time
 from execlave_server.sandbox.pages.differences import DIFFERENCES
 
+# data: is for the empty icon, so that browsers ask for none.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -90,7 +90,7 @@ def find_problem(query: str) -> Problem | None:
     try:
         compile_matcher(query)
     except SearchSyntaxError as error:
-        return Problem(error.message, query[: error.position] + "\n" + " " * error.position + "^")
+        return Problem(error.message, " ".join(query.splitlines()) + "\n" + " " * error.position + "^")
     return None
 
 
