@@ -120,7 +120,7 @@ def test_erasing_a_user(platform: Platform, tmp_path: Path) -> None:
 
     erased = platform.installation.run_json("erase", "--user", "u2")
 
-    assert erased == {"traces": 1, "decisions": 0}
+    assert erased == {"traces": 1, "decisions": 0, "approvals": 0, "openApprovals": 0}
     assert platform.installation.run("audit", "verify", "--logs", str(logs)).returncode == 0
     platform.installation.run("audit", "export", "--trace", "t2", "--out", str(tmp_path / "e.json"))
     assert '"u2"' not in (tmp_path / "e.json").read_text()

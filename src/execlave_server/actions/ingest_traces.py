@@ -165,12 +165,13 @@ def _prepare_one(
         mark = mark_credential(claims, agent, key.organization_id, now_us)
     raw, governed = judging.judge(sent.raw, sent.item, agent)
     stored = sent if raw is sent.raw else replace(sent, raw=raw)
-    return new_trace(costs, key, stored, agent, now_us=now_us, salt=salt, governed=governed, credential=mark)
+    made = partial(new_trace, costs, key.organization_id, stored, agent, now_us=now_us, salt=salt)
+    return made(governed=governed, credential=mark)
 
 
 def new_trace(
     costs: CostEstimator,
-    key: ApiKey,
+    organization_id: str,
     sent: SentItem,
     agent: Agent | None,
     *,
@@ -181,11 +182,11 @@ def new_trace(
 ) -> NewTrace:
     """One trace, ready to commit."""
     item = sent.item
-    identity = identify(key.organization_id, item.trace_id, sent.span_id)
+    identity = identify(organization_id, item.trace_id, sent.span_id)
     cost, status = _cost(costs, item), governed.status or item.status
     log = log_middle(
         item,
-        organization_id=key.organization_id,
+        organization_id=organization_id,
         span_id=sent.span_id,
         delivery_key=identity.delivery_key,
         agent=agent,
@@ -203,7 +204,7 @@ def new_trace(
         decision_id=governed.decision_id,
         environment=environment,
         occurred_at_ms=occurred_at_ms,
-        organization=key.organization_id,
+        organization=organization_id,
         span_id=sent.span_id,
         span_type=span_type,
         status=status,

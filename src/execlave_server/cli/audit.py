@@ -132,7 +132,7 @@ def audit_export(
 @click.option("--user", "user_id", required=True, help="The userId that traces name.")
 @json_option
 def erase(data_dir: Path | None, organization_id: str | None, user_id: str, *, as_json: bool) -> None:
-    """Erase the content of every trace that names a user; records and proofs stay, and say that it is gone.
+    """Erase the content of every trace and approval that names a user; records and proofs stay, and say so.
 
     What Datadog has already received is deleted there. Run again, it goes on where it was stopped.
 
@@ -154,9 +154,21 @@ def erase(data_dir: Path | None, organization_id: str | None, user_id: str, *, a
 
     erased = with_services(settings_of(data_dir), erase_all)
     if as_json:
-        print_json({"traces": erased.traces, "decisions": erased.decisions})
-    else:
-        click.echo(f"Erased the content of {erased.traces} traces and {erased.decisions} decisions.")
+        print_json(
+            {
+                "traces": erased.traces,
+                "decisions": erased.decisions,
+                "approvals": erased.approvals,
+                "openApprovals": erased.open_approvals,
+            }
+        )
+        return
+    kinds = f"{erased.traces} traces, {erased.decisions} decisions and {erased.approvals} approvals"
+    click.echo(f"Erased the content of {kinds}.")
+    if erased.open_approvals:
+        click.echo(
+            f"{erased.open_approvals} approvals are still open: run it again in 40 minutes for the rest of them."
+        )
 
 
 def verified_view(verified: Verified) -> dict[str, Any]:

@@ -63,12 +63,14 @@ def sweep(data_dir: Path | None, days: int | None, *, force: bool, dry_run: bool
                 "batches": swept.batches,
                 "traces": swept.traces,
                 "decisions": swept.decisions,
+                "approvals": swept.approvals,
                 "left": dict(swept.left),
             }
         )
         return
     click.echo(f"{'Would remove' if dry_run else 'Removed'} what was received before {iso(swept.before_us)}:")
     click.echo(f"{swept.traces:,} traces in {swept.batches:,} batches, {swept.decisions:,} decisions.")
+    click.echo(f"{swept.approvals:,} approvals.")
     for reason, count in sorted(swept.left.items()):
         click.echo(f"Left {count:,} batches: {reason.meaning}.")
 
