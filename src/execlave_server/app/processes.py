@@ -81,8 +81,10 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
         watch_parent(orphaned, stop)
         await note_settings(services)
         log.info("server.ready", address=_address(listener))
+        loading = asyncio.create_task(asyncio.to_thread(services.costs.load))  # before a trace needs it
         async with metrics_listener(settings.metrics_address, lambda: read_metrics(services)):
             await server.serve(sockets=[listener])
+        await loading
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:
