@@ -8,6 +8,8 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -35,6 +37,7 @@ GC_THRESHOLDS = (50_000, 20, 50)  # with the defaults a batch of traces set off 
 # How long a thread that computes keeps the interpreter from one that waits for it; Python's own 5 ms is longer than a
 # decision takes, and a decision changes threads twice.
 SWITCH_INTERVAL_S = 0.000_5
+AUTOGROUP = Path("/proc/self/autogroup")
 WORKER_NICENESS = 10  # where cores are short, a backlog waits for decisions and not the other way round
 ORPHAN_EXIT_S = 8.0  # a process whose parent died is gone by then, whatever it does
 
@@ -85,13 +88,15 @@ async def _serve(settings: Settings, listener: socket.socket, orphaned: int | No
         watch_parent(orphaned, stop)
         await note_settings(services)
         log.info("server.ready", address=_address(listener))
+        loading = asyncio.create_task(asyncio.to_thread(services.costs.load))  # before a trace needs it
         async with metrics_listener(settings.metrics_address, lambda: read_metrics(services)):
             await server.serve(sockets=[listener])
+        await loading
 
 
 def run_worker(settings: Settings, orphaned: int | None) -> None:
     """Export until told to stop, or until the parent is gone."""
-    os.nice(WORKER_NICENESS)
+    go_last()
     with counted_worker(settings) as alone:
         _run(_export(settings, orphaned, alone=alone))
 
@@ -118,6 +123,18 @@ async def _export(settings: Settings, orphaned: int | None, *, alone: bool) -> N
             await ExportWorker(store, vault, clock, settings, metrics).run(stopping)
     finally:
         await store.close()
+
+
+def go_last() -> None:
+    """Lower this process's priority.
+
+    Linux by default shares the cores out among sessions, and a priority counts within its own only: a process that
+    leads a session, as the worker of `serve` does, lowers that of its session too.
+    """
+    os.nice(WORKER_NICENESS)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # another system, or a kernel that does not
+            AUTOGROUP.write_text(str(WORKER_NICENESS))
 
 
 def watch_parent(descriptor: int | None, stop: Callable[[], object]) -> None:
