@@ -10,15 +10,22 @@ from execlave_server.actions.services import Services
 from execlave_server.web.account import pages as account
 from execlave_server.web.answer import PageServer
 from execlave_server.web.exchange import PageRoute
+from execlave_server.web.incidents import pages as incidents
 from execlave_server.web.live import LivePages, Topic
 from execlave_server.web.settings import pages as settings
 from execlave_server.web.static_files import STATIC_PREFIX, answer_static
+from execlave_server.web.traces import pages as traces
 
 ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
     *settings.ROUTES,
+    *traces.ROUTES,
+    *incidents.ROUTES,
 )
-TOPICS: tuple[Topic, ...] = ()
+TOPICS: tuple[Topic, ...] = (
+    *traces.TOPICS,
+    *incidents.TOPICS,
+)
 
 
 def create_pages(services: Services, live: LivePages | None = None) -> Starlette:
