@@ -22,6 +22,7 @@ class Permission(StrEnum):
     DESTINATIONS_EDIT = "destinations.edit"
     DESTINATIONS_READ = "destinations.read"
     KEYS_EDIT = "keys.edit"
+    ORGANIZATION_EDIT = "organization.edit"
     PEOPLE_EDIT = "people.edit"
     PEOPLE_READ = "people.read"
     POLICIES_EDIT = "policies.edit"

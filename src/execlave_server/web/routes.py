@@ -18,7 +18,7 @@ ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
     *settings.ROUTES,
 )
-TOPICS: tuple[Topic, ...] = ()
+TOPICS: tuple[Topic, ...] = (*settings.TOPICS,)
 
 
 def create_pages(services: Services, live: LivePages | None = None) -> Starlette:
