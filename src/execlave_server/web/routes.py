@@ -23,6 +23,7 @@ ROUTES: tuple[PageRoute, ...] = (
     *incidents.ROUTES,
 )
 TOPICS: tuple[Topic, ...] = (
+    *settings.TOPICS,
     *traces.TOPICS,
     *incidents.TOPICS,
 )
