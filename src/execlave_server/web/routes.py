@@ -7,24 +7,27 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from execlave_server.actions.services import Services
-from execlave_server.model.permissions import Permission
 from execlave_server.web.account import pages as account
 from execlave_server.web.agents import pages as agents
 from execlave_server.web.answer import PageServer
 from execlave_server.web.approvals import pages as approvals
 from execlave_server.web.audit import pages as audit
 from execlave_server.web.budgets import pages as budgets
-from execlave_server.web.exchange import Access, PageRoute
+from execlave_server.web.exchange import PageRoute
+from execlave_server.web.incidents import pages as incidents
 from execlave_server.web.integrations import pages as integrations
 from execlave_server.web.live import LivePages, Topic
 from execlave_server.web.overview import pages as overview
 from execlave_server.web.policies import pages as policies
 from execlave_server.web.settings import pages as settings
 from execlave_server.web.static_files import STATIC_PREFIX, answer_static
+from execlave_server.web.traces import pages as traces
 
 ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
     *overview.ROUTES,
+    *traces.ROUTES,
+    *incidents.ROUTES,
     *agents.ROUTES,
     *policies.ROUTES,
     *approvals.ROUTES,
@@ -34,10 +37,13 @@ ROUTES: tuple[PageRoute, ...] = (
     *integrations.ROUTES,
 )
 TOPICS: tuple[Topic, ...] = (
-    Topic("destination", Permission.DESTINATIONS_READ, integrations.fragment_state),
-    Topic("approvals", Permission.APPROVALS_READ, approvals.fragment_queue),
-    Topic("verification", Permission.AUDIT_READ, audit.fragment_verification),
-    Topic("overview", Access.SIGNED_IN, overview.fragment_now),
+    *overview.TOPICS,
+    *traces.TOPICS,
+    *incidents.TOPICS,
+    *approvals.TOPICS,
+    *audit.TOPICS,
+    *settings.TOPICS,
+    *integrations.TOPICS,
 )
 
 
