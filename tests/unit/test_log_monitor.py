@@ -138,6 +138,26 @@ def test_the_message_names_agent_value_and_link():
     assert told.message(change) == "a1: 11 in production, x, y, https://e.example/t?a=1&b=2"
 
 
+def test_the_title_says_what_became_of_whom():
+    """The transition in Datadog's word, the group, and the monitor's name."""
+    told = monitor(BURST.monitor(BURST.corrected))
+    for second in range(11):
+        told.add(log(second))
+    [change] = told.evaluate(end())
+
+    assert told.title(change) == "[Triggered on {@agent_id:a1}] m"
+
+
+def test_a_message_that_cannot_be_rendered_still_goes_out():
+    """An alert is worth more than its text: the template as it is, and why."""
+    told = monitor(BURST.monitor(BURST.corrected), "{{#is_alert}}{{value}}")
+    for second in range(11):
+        told.add(log(second))
+    [change] = told.evaluate(end())
+
+    assert told.message(change).startswith("{{#is_alert}}{{value}}\n\n(not rendered: {{#is_alert}} is not closed")
+
+
 def test_a_search_that_cannot_be_read_is_pointed_at():
     """The position is that in the whole query."""
     query = 'logs("source:execlave @status:").rollup("count").last("5m") > 0'

@@ -1,6 +1,7 @@
 import pytest
 
-from execlave_server.sandbox.aggregate import Compute, Function, GroupBy, Measure, Plan, aggregate, fold, read_row
+from execlave_server.datadog.monitors.monitor_query import Aggregation
+from execlave_server.sandbox.aggregate import Compute, GroupBy, Measure, Plan, aggregate, fold, read_row
 from execlave_server.sandbox.prepared_log import PreparedLog
 
 
@@ -17,20 +18,20 @@ def buckets(plan: Plan, *logs: PreparedLog) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (Function.SUM, 10.0),
-        (Function.MIN, 1.0),
-        (Function.MAX, 4.0),
-        (Function.AVG, 2.5),
-        (Function.MEDIAN, 2.5),
-        (Function.PC75, 3.25),
-        (Function.PC99, 3.97),
-        (Function.CARDINALITY, 4),
-        (Function.COUNT, 5),
+        (Aggregation.SUM, 10.0),
+        (Aggregation.MIN, 1.0),
+        (Aggregation.MAX, 4.0),
+        (Aggregation.AVG, 2.5),
+        (Aggregation.MEDIAN, 2.5),
+        (Aggregation.PC75, 3.25),
+        (Aggregation.PC99, 3.97),
+        (Aggregation.CARDINALITY, 4),
+        (Aggregation.COUNT, 5),
     ],
 )
 def test_folds_the_numbers_that_are_there(function, expected):
     """Each function over 1, 2, 3, 4 and a log without the number."""
-    plan = Plan([Compute(Measure(function, None if function is Function.COUNT else "@n"))], [])
+    plan = Plan([Compute(Measure(function, None if function is Aggregation.COUNT else "@n"))], [])
 
     (bucket,) = buckets(plan, *(log(n=n) for n in (3, 1, 4, 2)), log())
 
@@ -39,15 +40,15 @@ def test_folds_the_numbers_that_are_there(function, expected):
 
 def test_a_figure_without_data_is_left_out():
     """A count of nothing is 0; a sum of nothing is no number."""
-    plan = Plan([Compute(Measure(Function.COUNT, None)), Compute(Measure(Function.SUM, "@n"))], [])
+    plan = Plan([Compute(Measure(Aggregation.COUNT, None)), Compute(Measure(Aggregation.SUM, "@n"))], [])
 
     assert buckets(plan) == [{"by": {}, "computes": {"c0": 0}}]
-    assert fold(Measure(Function.AVG, "@n"), [None]) is None
+    assert fold(Measure(Aggregation.AVG, "@n"), [None]) is None
 
 
 def test_a_series_has_a_point_for_each_interval_with_data():
     """Points carry the start of their interval, in order."""
-    plan = Plan([Compute(Measure(Function.COUNT, None), interval_ms=60_000)], [])
+    plan = Plan([Compute(Measure(Aggregation.COUNT, None), interval_ms=60_000)], [])
 
     (bucket,) = buckets(plan, log(119_999), log(0), log(1), log(240_000))
 
@@ -62,7 +63,7 @@ def test_a_series_has_a_point_for_each_interval_with_data():
 
 def test_groups_nest_with_a_limit_of_their_own():
     """The limit of an inner facet holds within each value of the outer one; an array's log is in several groups."""
-    count = Measure(Function.COUNT, None)
+    count = Measure(Aggregation.COUNT, None)
     groups = [
         GroupBy("@a", limit=2, order_by=None, descending=False),
         GroupBy("team", limit=1, order_by=count, descending=True),
@@ -86,7 +87,7 @@ def test_groups_nest_with_a_limit_of_their_own():
 def test_a_histogram_groups_numbers_by_equal_widths():
     """A number falls into the group that starts at or below it; one out of range into none."""
     group = GroupBy("@n", limit=10, order_by=None, descending=False, histogram=(10.0, 0.0, 30.0))
-    plan = Plan([Compute(Measure(Function.COUNT, None))], [group])
+    plan = Plan([Compute(Measure(Aggregation.COUNT, None))], [group])
 
     found = buckets(plan, *(log(n=n) for n in (0, 9.9, 10, 31, -1, "text")))
 

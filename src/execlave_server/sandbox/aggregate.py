@@ -1,40 +1,23 @@
 """Counts and measures over groups of logs, as `POST /api/v2/logs/analytics/aggregate` answers them. Pure."""
 
-import enum
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from execlave_server.sandbox.facets import facet_values, measure_of
+from execlave_server.datadog.facets import facet_values, measure_of
+from execlave_server.datadog.monitors.monitor_query import Aggregation
 from execlave_server.sandbox.prepared_log import PreparedLog
 
 TOTAL = "__TOTAL__"  # the value of a facet in its bucket of totals; what Datadog writes there is not recorded
 
 
-class Function(enum.Enum):
-    """What is computed over a group."""
-
-    COUNT = "count"
-    CARDINALITY = "cardinality"
-    SUM = "sum"
-    MIN = "min"
-    MAX = "max"
-    AVG = "avg"
-    MEDIAN = "median"
-    PC75 = "pc75"
-    PC90 = "pc90"
-    PC95 = "pc95"
-    PC98 = "pc98"
-    PC99 = "pc99"
-
-
 class Measure(NamedTuple):
     """A function and what it is over; only a count is over nothing."""
 
-    function: Function
+    function: Aggregation
     metric: str | None
 
 
@@ -101,9 +84,9 @@ def values_of_group(group: GroupBy, log: PreparedLog) -> list[str]:
 
 def value_of(measure: Measure, log: PreparedLog) -> Any:
     """What a log brings to a measure."""
-    if measure.function is Function.COUNT or measure.metric is None:
+    if measure.function is Aggregation.COUNT or measure.metric is None:
         return 1
-    if measure.function is Function.CARDINALITY:
+    if measure.function is Aggregation.CARDINALITY:
         return facet_values(log, measure.metric)
     return measure_of(log, measure.metric)
 
@@ -170,14 +153,15 @@ def series(measure: Measure, column: int, interval_ms: int, rows: Sequence[Row])
 
 def fold(measure: Measure, values: Sequence[Any]) -> float | int | None:
     """The figure of one group; None where no log has the number."""
-    if measure.function is Function.COUNT:
+    if measure.function is Aggregation.COUNT:
         return len(values)
-    if measure.function is Function.CARDINALITY:
+    if measure.function is Aggregation.CARDINALITY:
         return len({each for held in values for each in held})
     numbers = sorted(value for value in values if value is not None)
     if not numbers:
         return None
-    return FOLDS[measure.function](numbers)
+    rank = measure.function.rank
+    return FOLDS[measure.function](numbers) if rank is None else percentile(numbers, rank)
 
 
 def percentile(numbers: Sequence[float], rank: float) -> float:
@@ -188,23 +172,12 @@ def percentile(numbers: Sequence[float], rank: float) -> float:
     return float(numbers[below] + (numbers[above] - numbers[below]) * (place - below))
 
 
-def at_rank(rank: float) -> Callable[[Sequence[float]], float]:
-    """The percentile at a rank, as a function of sorted numbers."""
-    return lambda numbers: percentile(numbers, rank)
-
-
 # Of sorted numbers, at least one.
-FOLDS: dict[Function, Callable[[Sequence[float]], float]] = {
-    Function.SUM: math.fsum,
-    Function.MIN: lambda numbers: numbers[0],
-    Function.MAX: lambda numbers: numbers[-1],
-    Function.AVG: lambda numbers: math.fsum(numbers) / len(numbers),
-    Function.MEDIAN: at_rank(0.5),
-    Function.PC75: at_rank(0.75),
-    Function.PC90: at_rank(0.9),
-    Function.PC95: at_rank(0.95),
-    Function.PC98: at_rank(0.98),
-    Function.PC99: at_rank(0.99),
+FOLDS: Mapping[Aggregation, Callable[[Sequence[float]], float]] = {
+    Aggregation.SUM: math.fsum,
+    Aggregation.MIN: lambda numbers: numbers[0],
+    Aggregation.MAX: lambda numbers: numbers[-1],
+    Aggregation.AVG: lambda numbers: math.fsum(numbers) / len(numbers),
 }
 
 

@@ -6,7 +6,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from execlave_server.sandbox.aggregate import TOTAL, Compute, Function, GroupBy, Measure, Plan, aggregate, read_row
+from execlave_server.datadog.monitors.monitor_query import Aggregation
+from execlave_server.sandbox.aggregate import TOTAL, Compute, GroupBy, Measure, Plan, aggregate, read_row
 from execlave_server.sandbox.api_requests import read_as
 from execlave_server.sandbox.date_math import read_bound_ms, read_interval_ms
 from execlave_server.sandbox.json_answer import json_answer
@@ -22,7 +23,7 @@ INTERVAL_DEFAULT_MS = 300_000  # five minutes, where a series names none
 class ComputeBody(Struct):
     """One figure."""
 
-    aggregation: Function
+    aggregation: Aggregation
     metric: str | None = None
     type: Literal["total", "timeseries"] = "total"
     interval: str | None = None
@@ -32,7 +33,7 @@ class SortBody(Struct):
     """The order of a facet's groups."""
 
     type: Literal["alphabetical", "measure"] = "alphabetical"
-    aggregation: Function | None = None
+    aggregation: Aggregation | None = None
     metric: str | None = None
     order: Literal["asc", "desc"] | None = None
 
@@ -60,7 +61,7 @@ class AggregateBody(Struct):
     """The whole request."""
 
     compute: Annotated[list[ComputeBody], Meta(max_length=COMPUTES_MAX)] = msgspec.field(
-        default_factory=lambda: [ComputeBody(Function.COUNT)]
+        default_factory=lambda: [ComputeBody(Aggregation.COUNT)]
     )
     filter: LogFilter = msgspec.field(default_factory=LogFilter)
     group_by: Annotated[list[GroupBody], Meta(max_length=GROUP_FACETS_MAX)] = []
@@ -101,9 +102,9 @@ def interval_of(text: str | None) -> int:
     return INTERVAL_DEFAULT_MS if text is None else read_interval_ms(text)
 
 
-def read_measure(function: Function, metric: str | None) -> Measure:
+def read_measure(function: Aggregation, metric: str | None) -> Measure:
     """A function with its metric."""
-    if function is Function.COUNT:
+    if function is Aggregation.COUNT:
         return Measure(function, None)
     if not metric:
         raise ApiRefusedError(400, f"Invalid compute: {function.value} needs a `metric`, such as @cost_usd")
@@ -112,9 +113,9 @@ def read_measure(function: Function, metric: str | None) -> Measure:
 
 def read_group(body: GroupBody, computes: list[Compute]) -> GroupBy:
     """One facet. Unless told otherwise the largest groups of the first figure come first."""
-    order_by, descending = computes[0].measure if computes else Measure(Function.COUNT, None), True
+    order_by, descending = computes[0].measure if computes else Measure(Aggregation.COUNT, None), True
     if body.sort is not None and body.sort.type == "measure":
-        order_by = read_measure(body.sort.aggregation or Function.COUNT, body.sort.metric)
+        order_by = read_measure(body.sort.aggregation or Aggregation.COUNT, body.sort.metric)
         descending = body.sort.order != "asc"
     by_name = body.sort is not None and body.sort.type == "alphabetical"
     histogram = body.histogram

@@ -47,10 +47,10 @@ METRIC_POINTS_MAX = 1_440  # a day of minutes for each series
 METRIC_POINTS_IN_ALL_MAX = 200_000  # of one log metric, whatever its groups
 
 HISTORY_EVENTS_MAX = 1_000  # of one monitor: transitions and notifications, newest kept
-GROUPS_OF_MONITOR_MAX = 1_000  # documented: the top 1,000 groups
 VALUES_SHOWN_MAX = 240  # evaluations kept for the drawing: four hours
 CLOCK_STEP_US_MAX = 72 * 3_600 * 1_000_000  # one move of the clock, evaluated minute by minute
 NOTIFY_TIMEOUT_S = 5.0  # a local webhook answers at once or not at all
+NOTIFICATION_CHARS_MAX = 20_000  # of its text, which is read by people
 NOTIFICATIONS_WAITING_MAX = 1_000  # posts under way; more are recorded and not posted
 
 APPLICATION_KEY_HEADER = "DD-APPLICATION-KEY"

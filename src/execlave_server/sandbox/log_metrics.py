@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from execlave_server.sandbox.facets import facet_values, measure_of
+from execlave_server.datadog.facets import facet_values, measure_of
 from execlave_server.sandbox.limits import METRIC_POINTS_IN_ALL_MAX, METRIC_POINTS_MAX, METRIC_SERIES_MAX
 from execlave_server.sandbox.match_logs import compile_matcher
 from execlave_server.sandbox.prepared_log import PreparedLog

@@ -33,6 +33,20 @@ class Why(StrEnum):
     NO_DATA = "no data"
     RENOTIFY = "renotify"
 
+    @property
+    def transition(self) -> str:
+        """The word that a notification begins with."""
+        return _TRANSITIONS[self]
+
+
+_TRANSITIONS: Mapping[Why, str] = {
+    Why.ALERT: "Triggered",
+    Why.WARNING: "Warn",
+    Why.RECOVERY: "Recovered",
+    Why.NO_DATA: "No Data",
+    Why.RENOTIFY: "Re-Triggered",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

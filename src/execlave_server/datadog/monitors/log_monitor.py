@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, product
 from typing import Any
 
-from execlave_server.datadog.attributes import text_of, values_at
-from execlave_server.datadog.monitors.evaluate_monitor import Change, Group, MonitorEvaluation
+from execlave_server.datadog.attributes import values_at
+from execlave_server.datadog.facets import RESERVED, facet_values
+from execlave_server.datadog.monitors.evaluate_monitor import Change, Group, MonitorEvaluation, Why
 from execlave_server.datadog.monitors.monitor_definition import MonitorDefinition, require_valid
 from execlave_server.datadog.monitors.monitor_query import Aggregation
 from execlave_server.datadog.monitors.parse_monitor_query import (
@@ -14,13 +15,12 @@ from execlave_server.datadog.monitors.parse_monitor_query import (
     parse_monitor_query,
     search_position,
 )
-from execlave_server.datadog.monitors.render_message import MessageFacts, render_message
+from execlave_server.datadog.monitors.render_message import MessageFacts, MessageTemplateError, render_message
 from execlave_server.datadog.search.match_log import SearchableLog, compile_query
 from execlave_server.datadog.search.parse_query import parse_query
 from execlave_server.errors import SearchSyntaxError
 
 VALUES_MAX = 100  # groups one log may belong to, where it has several values; keeps one log from making thousands
-RESERVED = ("service", "source", "host", "status", "trace_id")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,24 +56,33 @@ class LogMonitor:
         """What changed. Forwards in time only."""
         return self.evaluation.evaluate(at_us)
 
-    def message(self, change: Change) -> str:
-        """What is sent for a change, with the escalation message where somebody is told again."""
+    def title(self, change: Change) -> str:
+        """The first line of what is sent: what became of whom, and the monitor's name."""
+        scope = ",".join(f"{name}:{value}" for name, value in zip(self.query.group_by, change.group, strict=True))
+        told = change.notify.transition if change.notify else change.after.value
+        name = _render(self.definition.name, self._facts(change))
+        return f"[{told}{f' on {{{scope}}}' if scope else ''}] {name}"
+
+    def message(self, change: Change, link: str = "") -> str:
+        """What is sent, with the escalation message where somebody is told again. `link` leads to its logs."""
         template = self.definition.message
-        if change.notify == "renotify" and self.definition.options.escalation_message:
+        if change.notify is Why.RENOTIFY and self.definition.options.escalation_message:
             template = f"{self.definition.options.escalation_message}\n\n{template}"
+        return _render(template, self._facts(change, link))
+
+    def _facts(self, change: Change, link: str = "") -> MessageFacts:
         state = self.evaluation.groups.get(change.group)
         triggered_us = state.last_triggered_us if state else None
-        facts = MessageFacts(
+        return MessageFacts(
             self.definition,
             self.query,
             change,
-            log=log_facts(change.log) if isinstance(change.log, SearchableLog) else {},
+            log={**(log_facts(change.log) if isinstance(change.log, SearchableLog) else {}), "link": link},
             last_triggered_at=_iso(triggered_us) if triggered_us is not None else "",
         )
-        return render_message(template, facts)
 
     def _groups(self, log: SearchableLog) -> Iterator[Group]:
-        named = [list(dict.fromkeys(value_of(log, name))) for name in self.query.group_by]
+        named = [list(dict.fromkeys(facet_values(log, name))) for name in self.query.group_by]
         return islice(product(*named), VALUES_MAX)
 
     def _values(self, log: SearchableLog) -> list[float | str]:
@@ -81,21 +90,9 @@ class LogMonitor:
         if measure is None:
             return [0.0]
         if self.query.aggregation is Aggregation.CARDINALITY:
-            return list(value_of(log, measure))
+            return list(facet_values(log, measure))
         found = values_at(log.attributes, measure.removeprefix("@"))
         return [float(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
-
-
-def value_of(log: SearchableLog, name: str) -> Iterator[str]:
-    """The values of `@attribute`, of a reserved attribute, or of a tag."""
-    if name.startswith("@"):
-        yield from (text_of(value) for value in values_at(log.attributes, name[1:]) if not isinstance(value, Mapping))
-    elif name in RESERVED:
-        value = getattr(log, name)
-        if value is not None:
-            yield str(value)
-    else:
-        yield from (tag[len(name) + 1 :] for tag in log.tags if tag.startswith(f"{name}:"))
 
 
 def log_facts(log: SearchableLog) -> Mapping[str, Any]:
@@ -106,7 +103,15 @@ def log_facts(log: SearchableLog) -> Mapping[str, Any]:
         tags[key] = f"{tags[key]},{value}" if key in tags else value
     reserved = {name: getattr(log, name) for name in RESERVED}
     at = _iso(log.timestamp_ms * 1_000)
-    return {**reserved, "message": log.message, "timestamp": at, "attributes": log.attributes, "tags": tags}
+    return {**reserved, "timestamp": at, "attributes": log.attributes, "tags": tags}
+
+
+def _render(template: str, facts: MessageFacts) -> str:
+    """The text; a template that cannot be rendered goes out as it is, with the reason."""
+    try:
+        return render_message(template, facts)
+    except MessageTemplateError as error:
+        return f"{template}\n\n(not rendered: {error})"
 
 
 def _iso(at_us: int) -> str:

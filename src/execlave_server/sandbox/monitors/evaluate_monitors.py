@@ -8,11 +8,10 @@ from aiohttp import web
 
 from execlave_server.datadog.monitors.evaluate_monitor import Change, Why
 from execlave_server.datadog.monitors.monitor_query import MINUTE_US
-from execlave_server.sandbox.limits import PREPARE_SLICE_LOGS
+from execlave_server.sandbox.limits import NOTIFICATION_CHARS_MAX, PREPARE_SLICE_LOGS
 from execlave_server.sandbox.match_logs import searchable
 from execlave_server.sandbox.monitors.find_handles import find_handles
 from execlave_server.sandbox.monitors.held_monitor import Event, HeldMonitor
-from execlave_server.sandbox.monitors.render_message import TRANSITIONS, render_change
 from execlave_server.sandbox.monitors.show_monitor import name_group
 from execlave_server.sandbox.state import STATE, SandboxState
 
@@ -92,8 +91,9 @@ def record_changes(state: SandboxState, monitor: HeldMonitor, changes: Iterable[
         if change.notify is not None and (change.notify, aggregate) not in told:
             told.add((change.notify, aggregate))
             link = link_to_logs(state, monitor, change)
-            event.transition = TRANSITIONS[change.notify]
-            event.title, event.body = render_change(monitor, change, change.notify, link)
+            event.transition = change.notify.transition
+            event.title = monitor.work.title(change)
+            event.body = monitor.work.message(change, link)[:NOTIFICATION_CHARS_MAX]
             event.handles = find_handles(event.body)
             state.notifier.tell(monitor.id, event, link)
         monitor.history.append(event)

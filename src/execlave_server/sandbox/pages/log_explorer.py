@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from execlave_server.datadog.attributes import text_of
+from execlave_server.datadog.facets import facet_values
 from execlave_server.sandbox.attribute_paths import read_path
-from execlave_server.sandbox.facets import facet_values
 from execlave_server.sandbox.pages.drawings import Bar, draw_bars
 from execlave_server.sandbox.prepared_log import PreparedLog
 from execlave_server.sandbox.search_logs import LogFilter, open_filter
