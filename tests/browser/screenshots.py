@@ -1,10 +1,14 @@
-"""Pictures of every page at both widths and in both themes: `make screenshots`, or this with names of areas."""
+"""Pictures of every page at both widths and in both themes: `make screenshots`, or this with names of areas.
+
+With `--docs` it makes the pictures that the documentation shows, and only those.
+"""
 
 import importlib
 import pkgutil
 import shutil
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -23,10 +27,15 @@ from visitor import add_people
 FOLDER = ROOT / "screenshots"
 WIDTHS = {"desk": DESK, "phone": PHONE}
 THEMES = ("light", "dark")
+SHOWN = {("watching", "trace"): "trace-page.png", ("watching", "incident"): "incident-page.png"}  # in docs/
+SHOWN_BYTES_MAX = 150_000  # a README loads at once
 
 
 def main(areas: list[str]) -> None:
     """Take them all, and say which pages of the route table have none."""
+    for_docs = areas == ["--docs"]
+    if for_docs:
+        areas = [area for area, _ in SHOWN]
     chromium = shutil.which("chromium")
     assert chromium, "pictures need Chromium: apt-get install chromium"
     FOLDER.mkdir(exist_ok=True)
@@ -46,8 +55,10 @@ def main(areas: list[str]) -> None:
             if hasattr(area, "prepare"):
                 area.prepare(platform, names)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for theme in THEMES:
-            for width in WIDTHS:
+        if for_docs:
+            take_for_docs(browser, platform, wanted, names)
+        else:
+            for theme, width in product(THEMES, WIDTHS):
                 take(browser, platform, wanted, names, theme=theme, width=width)
         browser.close()
     if not areas:
@@ -84,6 +95,21 @@ def take(
             page.close()
     for context in contexts.values():
         context.close()
+
+
+def take_for_docs(
+    browser: Browser, platform: Platform, wanted: dict[str, tuple[Screen, ...]], names: dict[str, str]
+) -> None:
+    """What the documentation shows: the first screenful at the desk, light."""
+    page = browser.new_page(base_url=platform.server.url, viewport=DESK, color_scheme="light")
+    sign_in_as(page, "owner@pages.example")
+    for (area, name), file in SHOWN.items():
+        (screen,) = [screen for screen in wanted[area] if screen.name == name]
+        page.goto(screen.path.format(**names))
+        path = ROOT / "docs" / file
+        page.screenshot(path=path)
+        print(path.relative_to(ROOT), path.stat().st_size)
+        assert path.stat().st_size < SHOWN_BYTES_MAX, f"{path} is too large"
 
 
 if __name__ == "__main__":
