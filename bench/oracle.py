@@ -39,8 +39,9 @@ minute or more with fewer than {KILLS_MIN} kills or {ACKNOWLEDGED_MIN:,} acknowl
 every blow at least once, fails as well.
 
 Duplicates: a log may come again only if it had arrived within 0.5 s of a moment that could lose an answer: a kill or
-a full disk of the worker, the end of an orphaned one that was cut off, a reset after acceptance, a clock jump that ends leases, a stop past the lease. `bound` is
-the number of logs that arrived in these moments. The repetition of any other log is a failure.
+a full disk of the worker, what an orphaned one took along that was cut off, a reset after acceptance, a clock jump that
+ends leases, a stop past the lease. `bound` is the number of logs that arrived in these moments. The repetition of any
+other log is a failure.
 """
 COLUMNS = (
     "seed", "seconds", "acknowledged", "maybe", "resent", "delivered", "parked", "duplicates", "bound", "late", "kills",

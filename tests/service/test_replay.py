@@ -63,7 +63,7 @@ class TestReplay:
         assert arrived == Counter(identity(item) for item in sent)
 
     def test_each_log_has_the_documented_keys_and_says_what_was_sent(self, replayed):
-        """A log has the keys of what its span carried, no other, with the values sent; a flag keeps the reported status."""
+        """A log has the keys of what its span carried, no other, with the values sent; a flag keeps its status."""
         platform, sent = replayed
 
         logs = {(log["execlave"]["trace_id"], log["execlave"]["span_id"]): log for log in platform.sandbox.logs()}
