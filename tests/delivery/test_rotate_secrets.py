@@ -13,7 +13,8 @@ from execlave_server.actions.configure_destination import (
 )
 from execlave_server.actions.rotate_secrets import Rotation, RotationStep, rotate_secrets
 from execlave_server.actions.try_destination import try_destination
-from execlave_server.app.installation import key_file, open_services
+from execlave_server.app.installation import open_services
+from execlave_server.app.key_file import key_file
 from execlave_server.errors import SecretError
 from execlave_server.model.secret import Secret
 from execlave_server.store.protocol import Call, Write

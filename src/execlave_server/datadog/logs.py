@@ -130,15 +130,11 @@ def log_middle(
         unregistered=agent is None,
         cost_source=cost.source if cost else None,
         reported_status=item.status if status is not item.status else None,
-        decision_id=governed.decision_id,
-        enforcement_mode=governed.enforcement_mode,
-        policy_ids=governed.policy_ids[:POLICIES_NAMED_MAX] or None,
-        policy_types=governed.policy_types[:POLICIES_NAMED_MAX] or None,
-        rule_ids=governed.rule_ids[:POLICIES_NAMED_MAX] or None,
-        severity=governed.severity,
         tags=_tags(item.tags, cut) if item.tags else None,
         credential=credential,
     )
+    if governed is not UNGOVERNED:
+        _say_governed(execlave, governed)
     log = LogMiddle(
         message="",
         trace_id=item.trace_id,
@@ -179,6 +175,16 @@ def log_middle(
     if len(encoded) > bytes_max:
         encoded = _shorten(log, execlave, len(encoded) - bytes_max)
     return encoded[1:-2]
+
+
+def _say_governed(execlave: ExeclaveFields, governed: Governed) -> None:
+    """Which decision it was, and who objected."""
+    execlave.decision_id = governed.decision_id
+    execlave.enforcement_mode = governed.enforcement_mode
+    execlave.policy_ids = governed.policy_ids[:POLICIES_NAMED_MAX] or None
+    execlave.policy_types = governed.policy_types[:POLICIES_NAMED_MAX] or None
+    execlave.rule_ids = governed.rule_ids[:POLICIES_NAMED_MAX] or None
+    execlave.severity = governed.severity
 
 
 def _message(log: LogMiddle) -> str:
