@@ -186,7 +186,7 @@ class Product:
     def add_destination(self, name: str, site: str) -> None:
         """Another destination, tested and enabled. Its site's address is a setting: see `at`."""
         options = ["--name", name, "--site", site, "--service", "agents-prod", "--json", "--enable"]
-        tags = ["--ddtags", "env:production,team:platform", "--api-key-stdin", "--no-heartbeat"]
+        tags = ["--ddtags", "env:production,team:platform", "--api-key-stdin", "--no-heartbeat", "--no-events"]
         added = self._command("destination", "add", "datadog", *options, *tags, given=DATADOG_KEY)
         if added["state"] != "enabled":
             raise RuntimeError(f"the destination was not enabled: {added}")

@@ -345,6 +345,7 @@ class Tenant:
             "service": "execlave",
             "ddtags": "env:production",
             "heartbeat": 1,
+            "events": 0,
             "now_us": now_us,
         }
         after: Parameters = {

@@ -147,6 +147,7 @@ BATCH = {
     "last_trace": "last_trace - 1",
     "trace_count": "trace_count + 1",
     "decision_count": "decision_count + 1",
+    "event_count": "event_count + 1",
     "log_bytes": "log_bytes + 1",
     "received_at_us": "received_at_us + 1",
     "leaves": "null",

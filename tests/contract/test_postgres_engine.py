@@ -250,6 +250,7 @@ def enable_row(tenant, state):
         "service": "execlave",
         "ddtags": "",
         "heartbeat": 1,
+        "events": 0,
         "tested_at_us": 2,
         "candidate_site": None,
         "candidate_sealed_key": None,

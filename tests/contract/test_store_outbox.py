@@ -289,9 +289,9 @@ async def test_counts_add_up(ledger, queue, acme):
     counts = await acme.store.find(DeliveryCounts, "delivery_counts", {"organization": acme.number})
 
     assert {count.id: count for count in counts} == {
-        "dst_org_acme_Datadog": DeliveryCounts("dst_org_acme_Datadog", 10, 3, 7, 0, 0, now_us - 3_000_000),
-        "dst_org_acme_Second": DeliveryCounts("dst_org_acme_Second", 10, 0, 10, 0, 0, now_us - 3_000_000),
-        "dst_org_acme_Draft": DeliveryCounts("dst_org_acme_Draft", 10, 0, 0, 0, 0, None),
+        "dst_org_acme_Datadog": DeliveryCounts("dst_org_acme_Datadog", 10, 0, 3, 7, 0, 0, now_us - 3_000_000),
+        "dst_org_acme_Second": DeliveryCounts("dst_org_acme_Second", 10, 0, 0, 10, 0, 0, now_us - 3_000_000),
+        "dst_org_acme_Draft": DeliveryCounts("dst_org_acme_Draft", 10, 0, 0, 0, 0, 0, None),
     }
     await second.lease(now_us)
     assert await acme.store.find(DeliveryCounts, "delivery_counts", {"organization": acme.number}) == counts

@@ -27,7 +27,7 @@ from execlave_server.actions.sweep import ExpiredBatch
 from execlave_server.actions.version_agent import AgentVersion
 from execlave_server.api.control import Signal
 from execlave_server.audit.chain import Entry
-from execlave_server.audit.stored_rows import StoredDecision, StoredTrace
+from execlave_server.audit.stored_rows import StoredDecision, StoredEventLog, StoredTrace
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.approvals import Approval
 from execlave_server.model.destinations import Destination, DestinationState
@@ -60,10 +60,13 @@ FOUND_AS = [
     (Entry, "last_settings"),
     (StoredDecision, "decisions_of_trace"),
     (StoredDecision, "evidence_decisions"),
+    (StoredEventLog, "evidence_event_logs"),
     (StoredTrace, "evidence_traces"),
     (StoredTrace, "spans_of_trace"),
     (ApiKey, "find_api_key"),
     (ApiKey, "list_api_keys"),
+    (Approval, "approvals_run_out"),
+    (Approval, "approvals_unverified"),
     (Approval, "find_approval"),
     (Approval, "list_approvals"),
     (Claimed, "warned_decisions"),

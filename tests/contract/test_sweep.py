@@ -335,7 +335,8 @@ async def state_change(tenant, number: int, state: str) -> Call:
     (row,) = (row for row in rows if row[1] == number)
     connection = {"site": "datadoghq.eu", "sealed_key": b"sealed", "key_hint": "abcd", "tested_at_us": 2}
     candidate = dict.fromkeys(("candidate_site", "candidate_sealed_key", "candidate_key_hint", "state_reason"))
-    named = {"id": row[0], "organization": tenant.number, "name": row[4], "service": "s", "ddtags": "", "heartbeat": 1}
+    switches = {"service": "s", "ddtags": "", "heartbeat": 1, "events": 0}
+    named = {"id": row[0], "organization": tenant.number, "name": row[4], **switches}
     return Call("update_destination", {**named, **connection, **candidate, "state": state, "now_us": 3})
 
 
@@ -370,7 +371,8 @@ class TestIds:
 def batch(number: int, traces: int = 1, *, waits_for: str | None = None) -> ExpiredBatch:
     """A batch to plan with."""
     times = {"id": number, "received_at_us": number}
-    return ExpiredBatch(**times, trace_count=traces, decision_count=0, waits_for=waits_for, parked=0)
+    counts = {"trace_count": traces, "decision_count": 0, "event_count": 0}
+    return ExpiredBatch(**times, **counts, waits_for=waits_for, parked=0)
 
 
 class TestPlan:

@@ -147,7 +147,7 @@ async def rig(tmp_path: Path, database_url: str) -> AsyncIterator[Rig]:
             _, key = await issue_key(
                 services, organization, name="", environment=KeyEnvironment.PRODUCTION, role=Role.AGENT
             )
-            wanted = Wanted(site="sandbox", api_key=Secret(KEY), heartbeat=False)  # tests count requests
+            wanted = Wanted(site="sandbox", api_key=Secret(KEY), heartbeat=False, events=False)  # tests count logs
             destination = await add_destination(services, organization.id, organization.number, wanted)
             await try_destination(services, organization.number, destination.id)
             destination = await enable_destination(services, organization.number, destination.id)

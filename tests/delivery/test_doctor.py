@@ -381,7 +381,8 @@ async def backfill(rig, destination: str, from_us: int, to_us: int) -> int:
 
 async def add_second(rig) -> str:
     """Another destination, enabled; its id."""
-    wanted = Wanted(name="Second", site="sandbox", api_key=Secret("0123456789abcdef0123456789abcdef"), heartbeat=False)
+    key = Secret("0123456789abcdef0123456789abcdef")
+    wanted = Wanted(name="Second", site="sandbox", api_key=key, heartbeat=False, events=False)
     number = rig.organization.number
     added = await add_destination(rig.services, rig.organization.id, number, wanted)
     await try_destination(rig.services, number, added.id)

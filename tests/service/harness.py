@@ -27,7 +27,6 @@ WITHIN_S = 60.0  # far beyond what anything here takes on a busy machine; passin
 POLL_S = 0.02
 DATADOG_KEY = "5f0e1d2c3b4a59687786a5b4c3d2e1f0"
 PUBLIC_URL = "https://execlave.example"
-CONNECTION_TEST = "execlave connection test"  # the message of Test connection's log
 HEARTBEAT = "execlave heartbeat"  # the message of the log that a destination gets each minute
 
 T = TypeVar("T")
@@ -192,10 +191,16 @@ class Sandbox(Program):
         self._rows: list[dict[str, Any]] = []
 
     def logs(self) -> list[dict[str, Any]]:
-        """Every log of a trace it holds, in arrival order, without connection tests and heartbeats."""
+        """Every log of a trace it holds, in arrival order, without connection tests, heartbeats and events."""
         while page := self.caller.get(f"/sandbox/logs?limit=10000&after={len(self._rows)}").data:
             self._rows += page
-        return [row["log"] for row in self._rows if row["log"]["message"] not in {CONNECTION_TEST, HEARTBEAT}]
+        return [row["log"] for row in self._rows if "event" not in row["log"].get("execlave", {})]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every log of a governance event it holds, in arrival order."""
+        self.logs()
+        logs = [row["log"] for row in self._rows]
+        return [log for log in logs if "audit_seq" in log.get("execlave", {}) and "event" in log["execlave"]]
 
     def wait_for_logs(self, wanted: Callable[[dict[str, Any]], bool], count: int) -> list[dict[str, Any]]:
         """The logs that are wanted, once there are so many."""
@@ -302,7 +307,7 @@ class Installation:
         """Add a destination, test it and enable it; its id."""
         added = self.run_json(
             *("destination", "add", "datadog", "--site", site, "--api-key-stdin", "--enable"),
-            *("--no-heartbeat", *arguments),  # tests count logs; a later --heartbeat wins
+            *("--no-heartbeat", "--no-events", *arguments),  # tests count logs; a later --heartbeat or --events wins
             stdin=key + "\n",
         )
         assert added["state"] == "enabled"

@@ -28,7 +28,7 @@ COMMANDS = [
     *("user add", "user list", "user disable", "user password", "approval list", "approval grant", "approval deny"),
     *("destination disable", "deliveries status", "deliveries parked", "deliveries requeue", "deliveries of"),
     *("deliveries backfill", "deliveries replay", "destination rotate", "secrets rotate"),
-    *("destination heartbeat", "doctor", "sweep", "backup", "restore"),
+    *("destination heartbeat", "destination events", "doctor", "sweep", "backup", "restore"),
     *("audit verify", "audit head", "audit export", "erase"),
     *("policy lint", "policy sync", "policy list", "policy test"),
 ]

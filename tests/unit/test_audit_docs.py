@@ -5,7 +5,14 @@ import pytest
 
 from execlave_server.audit.events import DETAILS, Kind
 from execlave_server.audit.findings import Code
-from execlave_server.audit.records import DecisionContent, DecisionRecord, MatchedPolicy, TraceContent, TraceRecord
+from execlave_server.audit.records import (
+    DecisionContent,
+    DecisionRecord,
+    EventRecord,
+    MatchedPolicy,
+    TraceContent,
+    TraceRecord,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "evidence-format.md").read_text()
 
@@ -27,7 +34,7 @@ def test_each_finding_is_documented(code):
 
 @pytest.mark.parametrize(
     "struct",
-    [TraceRecord, TraceContent, DecisionRecord, DecisionContent, MatchedPolicy],
+    [TraceRecord, TraceContent, DecisionRecord, DecisionContent, MatchedPolicy, EventRecord],
     ids=lambda each: each.__name__,
 )
 def test_each_key_of_a_record_is_documented(struct):

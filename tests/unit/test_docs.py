@@ -5,11 +5,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
 from execlave_server import errors
 from execlave_server.actions.doctor.findings import Code
 from execlave_server.api.routes import ROUTES, UNPREFIXED
+from execlave_server.audit.event_logs import STREAMED, EventFields
 from execlave_server.cli import commands
 from execlave_server.datadog.heartbeat import HeartbeatFields
 from execlave_server.datadog.logs import ExeclaveFields, LogMiddle
@@ -83,6 +85,18 @@ def test_each_attribute_is_documented(name):
 def test_each_attribute_of_the_heartbeat_is_documented(name):
     """Each attribute of the heartbeat stands in the log's reference."""
     assert f"`execlave.{name}`" in read("log-format.md")
+
+
+@pytest.mark.parametrize("name", [field.encode_name for field in msgspec.structs.fields(EventFields)])
+def test_each_attribute_of_an_event_is_documented(name):
+    """Each attribute of a governance event stands in the log's reference."""
+    assert f"`execlave.{name}`" in read("log-format.md")
+
+
+@pytest.mark.parametrize("kind", sorted(STREAMED))
+def test_each_event_is_documented(kind):
+    """Each kind that is streamed stands in the log's reference."""
+    assert f"`{kind}`" in read("log-format.md")
 
 
 def exported_metrics() -> set[str]:

@@ -8,6 +8,7 @@ from execlave_server.actions.edit_policy import creation, deletion, new_policy_i
 from execlave_server.actions.read_policies import StoredPolicy, list_policies
 from execlave_server.actions.record_overrides import override_event
 from execlave_server.actions.services import Services
+from execlave_server.audit.event_logs import EventContext
 from execlave_server.model.agents import AutonomyLevel
 from execlave_server.model.policies import Policy
 from execlave_server.policy.tiers import BUNDLES, is_of_tier, policy_of_tier, tier_override
@@ -34,7 +35,15 @@ async def tier_change(
             policy = msgspec.structs.replace(policy, name=f"{policy.name}, {policy.id[-8:]}")
         writes.append(creation(services, organization, actor, policy))
     departures = [
-        override_event(services, organization, actor, one.policy, agent=agent, level=level)
+        override_event(
+            services,
+            organization,
+            actor,
+            one.policy,
+            agent=agent,
+            level=level,
+            context=EventContext(agent_id=agent_name),
+        )
         for one in kept
         if tier_override(level, one.policy)
     ]

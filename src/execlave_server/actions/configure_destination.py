@@ -28,6 +28,7 @@ class Wanted(Struct, frozen=True):
     service: str | None = None
     ddtags: str | None = None
     heartbeat: bool | None = None
+    events: bool | None = None
 
 
 async def add_destination(
@@ -54,6 +55,7 @@ async def add_destination(
         "id": destination_id,
         "organization": organization,
         "heartbeat": int(wanted.heartbeat is not False),
+        "events": int(wanted.events is not False),
     }
     for _ in range(SEAL_AGAIN_MAX):
         connection = _connection(services, organization_id, destination_id, wanted.site, wanted.api_key)
@@ -92,6 +94,7 @@ async def change_destination(
         service=before.service if wanted.service is None else validate_service(wanted.service or "execlave"),
         ddtags=before.ddtags if wanted.ddtags is None else normalize_tags(wanted.ddtags).text,
         heartbeat=before.heartbeat if wanted.heartbeat is None else wanted.heartbeat,
+        events=before.events if wanted.events is None else wanted.events,
     )
     if wanted.site is not None or wanted.api_key is not None:
         after = _with_connection(services, after, wanted.site, wanted.api_key)
@@ -153,6 +156,7 @@ async def save_destination(
         "service": after.service,
         "ddtags": after.ddtags,
         "heartbeat": int(after.heartbeat),
+        "events": int(after.events),
         "site": after.site,
         "sealed_key": after.sealed_key,
         "key_hint": after.key_hint,

@@ -1,10 +1,11 @@
 """A signed-in person grants or denies; what is granted gets its certificate in the same commit."""
 
 import hashlib
+from dataclasses import replace
 from typing import NamedTuple, NoReturn
 
 from execlave_server.actions.open_signer import open_signer
-from execlave_server.actions.read_approvals import get_approval
+from execlave_server.actions.read_approvals import get_approval, read_event_context
 from execlave_server.actions.services import Services
 from execlave_server.audit.canonical import salted_digest
 from execlave_server.audit.chain import Event
@@ -106,6 +107,8 @@ async def _commit(
     """Commit a decision, if the approval still waits and the person may still decide."""
     standing: Parameters = {"organization": person.organization, "person": person.id}
     check = Check("person_standing", standing, (person.role, None))
+    context = await read_event_context(services, approval)
+    events = [replace(event, context=context) for event in events]
     try:
         await services.store.commit(Write(checks=[check], charges=[call], events=events))
     except StaleError:

@@ -3,6 +3,7 @@
 from execlave_server.actions.record_change import settings_changed
 from execlave_server.actions.services import Services
 from execlave_server.audit.changes import agent_status_changed
+from execlave_server.audit.event_logs import context_of
 from execlave_server.errors import ConflictError
 from execlave_server.model.agents import Agent, AgentStatus, OutcomeStrictness
 from execlave_server.model.people import Caller
@@ -27,7 +28,7 @@ async def set_agent_status(
         "reason": reason,
         "now_us": now_us,
     }
-    event = NewEvent(caller.organization, agent_status_changed(caller.actor, now_us, agent, status))
+    event = NewEvent(caller.organization, agent_status_changed(caller.actor, now_us, agent, status), context_of(agent))
     await services.store.commit(Write(calls=[Call("set_agent_status", row)], events=[event]))
     services.governed.set()
     return await services.agents.find_fresh(caller, agent.id)

@@ -1,8 +1,13 @@
+import msgspec
+
 from execlave_server.actions.services import Services
+from execlave_server.audit.event_logs import EventContext, approval_context
 from execlave_server.errors import NotFoundError
+from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.approvals import Approval, ApprovalStatus
 from execlave_server.model.people import Person
 from execlave_server.model.traces import unpack_item
+from execlave_server.model.verdicts import PolicyViolation
 from execlave_server.store.protocol import Parameters, find_one, integer
 
 APPROVALS_PER_PAGE_MAX = 200
@@ -19,6 +24,22 @@ async def get_approval(services: Services, organization: int, approval_id: str) 
     if approval is None:
         raise NotFoundError(f"There is no approval {approval_id} in this organization.")
     return approval
+
+
+async def read_event_context(services: Services, approval: Approval) -> EventContext:
+    """What the logs of this approval's events say beside their entries."""
+    reference = approval.agent or approval.agent_reference
+    named: Parameters = {"organization": approval.organization, "reference": reference}
+    agents = await services.store.find(Agent, "agents_named", named)
+    return approval_context(
+        resolve_agent(agents, reference, approval.environment),
+        approval.agent_reference,
+        environment=approval.environment,
+        decision_id=approval.decision,
+        trace_id=approval.trace_id,
+        violations=msgspec.json.decode(approval.violations, type=tuple[PolicyViolation, ...]),
+        risk_level=approval.risk_level,
+    )
 
 
 async def list_approvals(

@@ -6,15 +6,24 @@ from execlave_server.store.protocol import integer
 
 
 class DeliveryCounts(Struct, frozen=True):
-    """Where one destination stands, in logs. `committed` is of the organization, in the same snapshot."""
+    """Where one destination stands, in logs.
+
+    `traces` are those of the organization, `events` the governance events that were to come here; all in one snapshot.
+    """
 
     id: str
-    committed: int
+    traces: int
+    events: int
     delivered: int
     waiting: int
     parked: int
     late: int
     oldest_waiting_at_us: int | None
+
+    @property
+    def committed(self) -> int:
+        """What was committed for it: delivered, waiting and parked together, once nothing is left to backfill."""
+        return self.traces + self.events
 
 
 class DeliveryStanding(Struct, frozen=True):

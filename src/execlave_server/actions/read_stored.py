@@ -13,7 +13,7 @@ from execlave_server.audit.batches import StoredBatch, StoredRow
 from execlave_server.audit.chain import Entry
 from execlave_server.audit.events import BatchRoot, Kind, Sweep
 from execlave_server.audit.merkle import Frontier, split_hashes
-from execlave_server.audit.stored_rows import StoredDecision, StoredTrace
+from execlave_server.audit.stored_rows import StoredDecision, StoredEventLog, StoredTrace
 from execlave_server.audit.verify import LogAnchor
 from execlave_server.model.traces import identify
 from execlave_server.store.protocol import Parameters, Row, Store, Value, integer
@@ -53,6 +53,7 @@ class BatchRow(Struct, frozen=True):
     last_trace: int
     trace_count: int
     decision_count: int
+    event_count: int
     log_bytes: int
     leaves: bytes | None
     audit_seq: int | None
@@ -107,9 +108,12 @@ class StoredPages:
             decisions: dict[int, list[StoredDecision]] = {}
             for decision in self._find(StoredDecision, "evidence_decisions", after=after, last=rows[-1].id):
                 decisions.setdefault(decision.batch or 0, []).append(decision)
+            events: dict[int, list[StoredEventLog]] = {}
+            for event in self._find(StoredEventLog, "evidence_event_logs", after=after, last=rows[-1].id):
+                events.setdefault(event.batch, []).append(event)
             for row in rows:
                 self._known.append((row.first_trace, row.last_trace))
-                yield self._batch(row, decisions.get(row.id, []))
+                yield self._batch(row, decisions.get(row.id, []), events.get(row.id, []))
             self._newest_trace = max(self._newest_trace, *(row.last_trace for row in rows))
             after = rows[-1].id
 
@@ -132,14 +136,24 @@ class StoredPages:
                     yield str(decision), None if batch is None else integer(batch)
             after = str(page[-1][0])
 
+    def stray_events(self) -> Iterator[tuple[int, int]]:
+        """(batch, position) of logs of events that are in no batch."""
+        for batch, position in self._rows("stray_event_logs", limit=STRAYS_MAX):
+            yield integer(batch), integer(position)
+
     def hash_of_entry(self, seq: int) -> bytes | None:
         """The stored hash of an entry."""
         entry = self._entry(seq)
         return entry.hash if entry else None
 
     def has_log(self, log: LogAnchor) -> bool:
-        """Whether the trace of a log is in the batch that its entry recorded, or was swept with that batch."""
+        """Whether the trace of a log is in the batch that its entry recorded, or was swept with that batch.
+
+        The log of an event carries its own entry, which says the same.
+        """
         entry = self._entry(log.audit_seq)
+        if log.event is not None:
+            return entry is not None and entry.kind == log.event
         if entry is None or entry.kind != Kind.BATCH_ROOT:
             return False
         batch = msgspec.json.decode(entry.details, type=BatchRoot).batch
@@ -148,20 +162,23 @@ class StoredPages:
             return True
         return self._was_swept(batch)
 
-    def _batch(self, row: BatchRow, decisions: list[StoredDecision]) -> StoredBatch:
+    def _batch(self, row: BatchRow, decisions: list[StoredDecision], events: list[StoredEventLog]) -> StoredBatch:
         return StoredBatch(
             id=row.id,
             received_at_us=row.received_at_us,
             traces=row.trace_count,
             decisions=row.decision_count,
             leaves=row.leaves or b"",
-            rows=self._rows_of(row, decisions),
+            rows=self._rows_of(row, decisions, events),
             anchor=(row.audit_seq, row.audit_hash),
             span=row.last_trace - row.first_trace + 1,
             log_bytes=row.log_bytes,
+            events=row.event_count,
         )
 
-    def _rows_of(self, row: BatchRow, decisions: list[StoredDecision]) -> Iterator[StoredRow]:
+    def _rows_of(
+        self, row: BatchRow, decisions: list[StoredDecision], events: list[StoredEventLog]
+    ) -> Iterator[StoredRow]:
         self._pass_until(row.first_trace)
         self._forget_known(row.first_trace)
         while (trace := self._next) is not None and trace.id <= row.last_trace:
@@ -174,6 +191,10 @@ class StoredPages:
             leaf = decision.leaf(self._organization_id, self._organization)
             place = none if decision.position is None else decision.position
             yield StoredRow(row.trace_count + place, leaf, f"decision {decision.id}")
+        before = row.trace_count + row.decision_count
+        for event in sorted(events, key=lambda each: each.position):
+            leaf = event.leaf(self._organization_id, self._organization)
+            yield StoredRow(before + event.position, leaf, f"event of entry {event.seq}", len(event.log))
 
     def _pass_until(self, first: int) -> None:
         """Pass by the rows of traces before an id; those in no batch are strays."""

@@ -4,6 +4,7 @@ import msgspec
 
 from execlave_server.actions.services import Services
 from execlave_server.audit.chain import Event
+from execlave_server.audit.event_logs import EventContext, context_of
 from execlave_server.audit.events import Kind, TierOverride
 from execlave_server.model.agents import Agent, AutonomyLevel
 from execlave_server.model.policies import Policy
@@ -24,19 +25,34 @@ async def override_events(
         place: Parameters = {"organization": organization, "reference": name}
         agents |= {agent.id: agent for agent in await services.store.find(Agent, "agents_named", place)}
     return [
-        override_event(services, organization, actor, policy, agent=agent.id, level=agent.autonomy_level)
+        override_event(
+            services,
+            organization,
+            actor,
+            policy,
+            agent=agent.id,
+            level=agent.autonomy_level,
+            context=context_of(agent),
+        )
         for agent in agents.values()
         if agent.autonomy_level and _departs(agent, agent.autonomy_level, policy, before)
     ]
 
 
 def override_event(
-    services: Services, organization: int, actor: str, policy: Policy, *, agent: str, level: AutonomyLevel
+    services: Services,
+    organization: int,
+    actor: str,
+    policy: Policy,
+    *,
+    agent: str,
+    level: AutonomyLevel,
+    context: EventContext,
 ) -> NewEvent:
     """The entry of one agent (its UUID) and policy."""
     details = TierOverride(agent=agent, autonomy_level=level, policy=policy.id, version=policy.version)
     event = Event(Kind.AGENT_TIER_OVERRIDDEN, services.clock.now_us(), actor, f"agent:{agent}", details)
-    return NewEvent(organization, event)
+    return NewEvent(organization, event, context)
 
 
 def _departs(agent: Agent, level: AutonomyLevel, policy: Policy, before: Policy | None) -> bool:

@@ -1,13 +1,15 @@
 """What the SDK did without the server's decision, reported afterwards: each window once, each on the audit chain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from execlave_server.actions.services import Services
 from execlave_server.audit.chain import Event
+from execlave_server.audit.event_logs import EventContext, context_of
 from execlave_server.audit.events import Bypass, Kind
 from execlave_server.errors import UnavailableError
+from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.organizations import ApiKey
 from execlave_server.store.protocol import Call, NewEvent, StaleError, Write
 
@@ -48,7 +50,7 @@ async def report_bypasses(services: Services, key: ApiKey, reports: Sequence[Byp
         if not new:
             return BypassResult(0, len(reports))
         try:
-            await services.store.commit(_write(key, new, services.clock.now_us()))
+            await services.store.commit(await _write(services, key, new))
         except StaleError:
             continue
         return BypassResult(len(new), len(reports) - len(new))
@@ -59,14 +61,25 @@ async def _is_known(services: Services, key: ApiKey, report: str) -> bool:
     return bool(await services.store.rows("known_bypass", {"organization": key.organization, "id": report}))
 
 
-def _write(key: ApiKey, reports: Sequence[BypassReport], now_us: int) -> Write:
+async def _write(services: Services, key: ApiKey, reports: Sequence[BypassReport]) -> Write:
+    now_us = services.clock.now_us()
+    named = await services.agents.named(key, {report.agent for report in reports if report.agent}, fresh=True)
     rows = [
         {name: getattr(report, name) for name in report.__struct_fields__}
         | {"organization": key.organization, "api_key": key.id, "now_us": now_us}
         for report in reports
     ]
-    events = [NewEvent(key.organization, _event(key, report, now_us)) for report in reports]
+    events = [
+        NewEvent(key.organization, _event(key, report, now_us), _context(key, report, named)) for report in reports
+    ]
     return Write(charges=[Call("insert_bypass", row) for row in rows], events=events)
+
+
+def _context(key: ApiKey, report: BypassReport, named: Mapping[str, list[Agent]]) -> EventContext:
+    if report.agent is None:
+        return EventContext()
+    agent = resolve_agent(named[report.agent], report.agent, key.environment.agent_environment)
+    return context_of(agent, report.agent)
 
 
 def _event(key: ApiKey, report: BypassReport, now_us: int) -> Event:

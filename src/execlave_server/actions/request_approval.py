@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from execlave_server.audit.canonical import salted_digest
 from execlave_server.audit.chain import Event
+from execlave_server.audit.event_logs import EventContext, approval_context
 from execlave_server.audit.events import Approval as ApprovalDetails
 from execlave_server.audit.events import Kind
 from execlave_server.clock import Clock
@@ -83,5 +84,17 @@ def request_approval(clock: Clock, request: ApprovalRequest) -> RequestedApprova
         decision=request.decision,
     )
     event = Event(Kind.APPROVAL_REQUESTED, now_us, request.key.actor, f"approval:{approval_id}", details)
-    new_event = NewEvent(request.key.organization, event)
+    new_event = NewEvent(request.key.organization, event, _context(request, level_of(risk_score)))
     return RequestedApproval(approval_id, expires_at_us, (Call("insert_approval", row),), (new_event,))
+
+
+def _context(request: ApprovalRequest, risk_level: str) -> EventContext:
+    return approval_context(
+        request.agent,
+        request.agent_reference,
+        environment=request.environment,
+        decision_id=request.decision,
+        trace_id=request.trace_id,
+        violations=request.violations,
+        risk_level=risk_level,
+    )

@@ -55,13 +55,14 @@ class ExpiredBatch(Struct, frozen=True):
     received_at_us: int
     trace_count: int
     decision_count: int
+    event_count: int
     waits_for: str | None
     parked: int | None
 
     @property
     def row_count(self) -> int:
-        """How many traces and decisions go with it."""
-        return self.trace_count + self.decision_count
+        """How many traces, decisions and events go with it."""
+        return self.trace_count + self.decision_count + self.event_count
 
     @property
     def left(self) -> Left | None:
@@ -204,7 +205,7 @@ class Sweep:
             row = {**span, **forced, "sweep": self._id, "range": step.range, "now_us": now_us}
             chained = await self._chained(organization, [batch.id for batch in step.batches], now_us)
             names = ["sweep_parked"] if self._wanted.force else []
-            names += ["sweep_outbox", "sweep_traces", "sweep_decisions_of_batches"]
+            names += ["sweep_outbox", "sweep_traces", "sweep_decisions_of_batches", "sweep_event_logs"]
             removing = [*(Call(name, span) for name in names), Call("record_sweep", row), Call("sweep_batches", span)]
             calls = [*chained.opening, *removing, *chained.closing]
             check = Check("sweepable", {**span, **forced}, (len(step.batches),))

@@ -1,6 +1,7 @@
 """Before an approved action runs: whether it is what was approved, in time, once, by an anchored certificate."""
 
 import hashlib
+from dataclasses import replace
 
 import msgspec
 from msgspec import Struct
@@ -8,7 +9,7 @@ from msgspec import Struct
 from execlave_server.actions.decide_approval import Granted, claims_of
 from execlave_server.actions.open_signer import open_signer
 from execlave_server.actions.read_agents import standing_checks
-from execlave_server.actions.read_approvals import find_approval
+from execlave_server.actions.read_approvals import find_approval, read_event_context
 from execlave_server.actions.services import Services
 from execlave_server.audit.chain import Entry, Event, hash_of
 from execlave_server.audit.events import ApprovalUsed, CertificateIssued, Kind
@@ -43,7 +44,10 @@ async def verify_approval(services: Services, key: ApiKey, approval_id: str, act
             return Verification(valid=False, verified_at_us=now_us, reason=Misuse.UNANCHORED)
         misuse = await _find_misuse(services, key, approval, action_digest, now_us)
         if misuse is not None:
-            event = _event(key, approval, Kind.APPROVAL_MISUSED, misuse, now_us)
+            event = replace(
+                _event(key, approval, Kind.APPROVAL_MISUSED, misuse, now_us),
+                context=await read_event_context(services, approval),
+            )
             await services.store.commit(Write(events=[event]))
             return Verification(valid=False, verified_at_us=now_us, reason=misuse)
         checks = await _checks(services, key, approval)

@@ -22,7 +22,9 @@ from execlave_server.store.protocol import Store
 
 FINDINGS_KEPT = 10_000  # more are counted; who tampered with everything need not be told of each row
 _BATCH = re.compile(r"batch (\d+)")
-_GOES_WITH_A_SWEEP = frozenset({Code.BATCH_MISSING, Code.TRACE_MISSING, Code.DECISION_MISSING, Code.BATCH_CHANGED})
+_GOES_WITH_A_SWEEP = frozenset(
+    {Code.BATCH_MISSING, Code.TRACE_MISSING, Code.DECISION_MISSING, Code.EVENT_MISSING, Code.BATCH_CHANGED}
+)
 
 Report = Callable[[int, int], object]
 """Told (entries verified, entries there are)."""
@@ -98,6 +100,9 @@ def _strays(pages: StoredPages) -> Iterator[Finding]:
     for row, trace_id, batch in pages.stray_traces():
         why = f"it names batch {batch}, which does not hold it"
         yield Finding(Code.TRACE_ADDED, f"row {row} of traces, {trace_id}", "is in no batch", why)
+    for batch, position in pages.stray_events():
+        why = f"it names batch {batch}, which is not there"
+        yield Finding(Code.EVENT_ADDED, f"event {position} of batch {batch}", "is in no batch", why)
     for decision, of in pages.stray_decisions():
         why = "it names no batch" if of is None else f"it names batch {of}, which is not there"
         yield Finding(Code.DECISION_ADDED, f"decision {decision}", "is in no batch", why)

@@ -1,10 +1,12 @@
 """The budgets an action is held to: what a decision reads of them, and what it does for them beside charging."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from execlave_server.actions.meter import Meter, mark, mark_meter, money_meter
 from execlave_server.audit.chain import Event
+from execlave_server.audit.event_logs import context_of
 from execlave_server.audit.events import AgentChange, Kind
 from execlave_server.audit.events import Budget as BudgetDetails
 from execlave_server.model.agents import Agent, AgentStatus
@@ -88,7 +90,8 @@ def budget_effects(
         place = watched[budget.rule.id]
         marking = mark(organization, place.marks[notice], of=place.meter, threshold=threshold)
         spent = max(budget.spent + (cost if runs else 0), threshold)
-        effects.tellings.append(Telling(marking, _told(organization, budget, notice, spent, now_us)))
+        told = replace(_told(organization, budget, notice, spent, now_us), context=context_of(agent))
+        effects.tellings.append(Telling(marking, told))
     if agent is not None and (stopping := pausing(budgets, cost)):
         _pause(effects, organization, agent, stopping, now_us)
     return effects
@@ -103,7 +106,8 @@ def _told(organization: int, budget: Budget, notice: Notice, spent: int, now_us:
         spent_nano_usd=spent,
         window=rule.terms.window,
     )
-    return NewEvent(organization, Event(_KINDS[notice], now_us, SERVER, f"budget:{rule.id}", details))
+    event = Event(_KINDS[notice], now_us, SERVER, f"budget:{rule.id}", details)
+    return NewEvent(organization, event)
 
 
 def _pause(effects: Effects, organization: int, agent: Agent, budget: Budget, now_us: int) -> None:
@@ -117,4 +121,4 @@ def _pause(effects: Effects, organization: int, agent: Agent, budget: Budget, no
     details = AgentChange(agent=agent.id, environment=agent.environment, status=AgentStatus.PAUSED, was=agent.status)
     event = Event(Kind.AGENT_STATUS_CHANGED, now_us, SERVER, f"agent:{agent.id}", details)
     effects.calls.append(Call("set_agent_status", row))
-    effects.events.append(NewEvent(organization, event))
+    effects.events.append(NewEvent(organization, event, context_of(agent)))

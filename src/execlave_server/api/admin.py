@@ -46,6 +46,7 @@ class _DestinationBody(Struct, rename="camel", forbid_unknown_fields=True):
     service: str | None = None
     ddtags: str | None = None
     heartbeat: bool | None = None
+    events: bool | None = None
 
     def wanted(self) -> Wanted:
         if self.kind != KIND:
@@ -53,7 +54,7 @@ class _DestinationBody(Struct, rename="camel", forbid_unknown_fields=True):
                 f"{self.kind!r} is no kind of integration here; there is {KIND!r}.", fields={"kind": "is not known"}
             )
         key = None if self.api_key is None else Secret(self.api_key)
-        return Wanted(self.name, self.site, key, self.service, self.ddtags, self.heartbeat)
+        return Wanted(self.name, self.site, key, self.service, self.ddtags, self.heartbeat, self.events)
 
 
 async def pause_agent(exchange: Exchange) -> Response:
@@ -168,6 +169,7 @@ def destination_view(destination: Destination) -> dict[str, Any]:
         "service": destination.service,
         "ddtags": destination.ddtags,
         "heartbeat": destination.heartbeat,
+        "events": destination.events,
         "testedAt": iso(destination.tested_at_us),
         "candidate": {"site": candidate.site, "apiKeyLastFour": candidate.key_hint} if candidate else None,
         "gap": {"from": iso(destination.gap[0]), "to": iso(destination.gap[1])} if destination.gap else None,

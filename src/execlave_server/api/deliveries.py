@@ -54,7 +54,7 @@ async def get_deliveries(exchange: Exchange) -> Response:
     """How many traces are committed, and for each destination where its deliveries stand."""
     services, organization = exchange.services, exchange.caller.organization
     counted = await count_deliveries(services, organization)
-    committed = counted[0].committed if counted else await count_traces(services, organization)
+    committed = counted[0].traces if counted else await count_traces(services, organization)
     standings = await read_standings(services, organization)
     return data({"committed": committed, "destinations": standings_view(counted, standings, services.clock.now_us())})
 
@@ -76,6 +76,7 @@ def _standing_view(counts: DeliveryCounts, standing: DeliveryStanding, now_us: i
         "state": standing.state,
         "stateReason": standing.state_reason,
         "committed": counts.committed,
+        "events": counts.events,
         "delivered": counts.delivered,
         "waiting": counts.waiting,
         "parked": counts.parked,

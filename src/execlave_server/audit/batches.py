@@ -11,11 +11,12 @@ from execlave_server.audit.events import BatchRoot
 from execlave_server.audit.findings import Code, Finding
 from execlave_server.audit.merkle import root, split_hashes
 
+_ADDED = {"decision": Code.DECISION_ADDED, "event": Code.EVENT_ADDED}
 STRANGERS_MAX = 100  # rows of a batch that nobody recorded, reported one by one
 
 
 class StoredRow(NamedTuple):
-    """A trace or decision as it is now. `position` is its leaf's index; `leaf` is None where it cannot be made.
+    """A trace, decision or event's log as it is now. `position` is its leaf's index; no `leaf`: it cannot be made.
 
     `size` is of its log, in bytes; None where that is not as it was committed, or where there is no log.
     """
@@ -27,7 +28,7 @@ class StoredRow(NamedTuple):
 
 
 class StoredBatch(Struct, frozen=True):
-    """A batch as stored. `leaves` are the leaf hashes kept beside it, 32 bytes each: traces first, then decisions.
+    """A batch as stored. `leaves` are the leaf hashes kept beside it, 32 bytes each: traces, decisions, events.
 
     `rows` are read once, in order of position; a row whose position no leaf has was added. `anchor` is the number and
     hash of the entry that its row names; `span` how many ids it has for its traces.
@@ -42,14 +43,15 @@ class StoredBatch(Struct, frozen=True):
     anchor: tuple[int | None, bytes | None]
     span: int
     log_bytes: int = 0
+    events: int = 0
 
 
 def check_batch(batch: StoredBatch, recorded: BatchRoot, entry: Entry) -> Iterator[Finding]:
     """What of a batch is not as its entry recorded it, row by row where that can be told."""
     where = f"batch {batch.id}"
-    stored = (batch.received_at_us, batch.traces, batch.decisions)
-    if stored != (entry.at_us, recorded.traces, recorded.decisions):
-        why = f"entry {entry.seq} recorded {recorded.traces} traces, {recorded.decisions} decisions at {entry.at_us}"
+    stored = (batch.received_at_us, batch.traces, batch.decisions, batch.events)
+    if stored != (entry.at_us, recorded.traces, recorded.decisions, recorded.events):
+        why = f"entry {entry.seq} recorded {_counts(recorded)} at {entry.at_us}"
         yield Finding(Code.BATCH_CHANGED, where, "has another time or other counts", why)
     if batch.anchor != (entry.seq, entry.hash) or batch.span != batch.traces:
         why = f"entry {entry.seq} recorded it, with a trace for each of its ids"
@@ -85,11 +87,11 @@ def _check_rows(batch: StoredBatch, recorded: BatchRoot, leaves: list[bytes], en
         yield from _missing(batch, recorded, entry, range(expected, row.position))
         expected = row.position + 1
         if row.leaf != leaves[row.position]:
-            code = Code.TRACE_CHANGED if row.position < recorded.traces else Code.DECISION_CHANGED
+            code = _changed(recorded, row.position)
             why = f"it does not hash to leaf {row.position} of the batch, whose root is in entry {entry.seq}"
             yield Finding(code, f"batch {batch.id}, {row.name}", "was changed", why)
     yield from _missing(batch, recorded, entry, range(expected, len(leaves)))
-    if len(sizes) == recorded.traces and sum(sizes) != batch.log_bytes and not strangers:
+    if len(sizes) == recorded.traces + recorded.events and sum(sizes) != batch.log_bytes and not strangers:
         yield Finding(Code.BATCH_CHANGED, f"batch {batch.id}", "has another size", f"its logs have {sum(sizes)} bytes")
 
 
@@ -107,12 +109,14 @@ def _check_without_leaves(batch: StoredBatch, recorded: BatchRoot, entry: Entry)
 
 
 def _missing(batch: StoredBatch, recorded: BatchRoot, entry: Entry, positions: range) -> Iterator[Finding]:
-    """The rows that no leaf at these positions has, as at most one range of traces and one of decisions."""
+    """The rows that no leaf at these positions has, as at most one range of each kind."""
     first_decision = min(max(recorded.traces, positions.start), positions.stop)
-    why = f"entry {entry.seq} recorded {recorded.traces} traces and {recorded.decisions} decisions"
+    first_event = min(max(recorded.traces + recorded.decisions, positions.start), positions.stop)
+    why = f"entry {entry.seq} recorded {_counts(recorded)}"
     for code, word, gone in (
         (Code.TRACE_MISSING, "traces", range(positions.start, first_decision)),
-        (Code.DECISION_MISSING, "decisions", range(first_decision, positions.stop)),
+        (Code.DECISION_MISSING, "decisions", range(first_decision, first_event)),
+        (Code.EVENT_MISSING, "events", range(first_event, positions.stop)),
     ):
         if gone:
             where = f"batch {batch.id}, {word} at positions {gone.start} to {gone.stop - 1}"
@@ -120,6 +124,17 @@ def _missing(batch: StoredBatch, recorded: BatchRoot, entry: Entry, positions: r
 
 
 def _added(batch: StoredBatch, recorded: BatchRoot, row: StoredRow) -> Finding:
-    code = Code.DECISION_ADDED if row.name.startswith("decision") else Code.TRACE_ADDED
+    code = _ADDED.get(row.name.partition(" ")[0], Code.TRACE_ADDED)
     why = f"the batch was recorded with {recorded.leaves} leaves, and none of them is at position {row.position}"
     return Finding(code, f"batch {batch.id}, {row.name}", "was added later", why)
+
+
+def _changed(recorded: BatchRoot, position: int) -> Code:
+    if position < recorded.traces:
+        return Code.TRACE_CHANGED
+    return Code.DECISION_CHANGED if position < recorded.traces + recorded.decisions else Code.EVENT_CHANGED
+
+
+def _counts(recorded: BatchRoot) -> str:
+    counts = f"{recorded.traces} traces and {recorded.decisions} decisions"
+    return f"{counts} and {recorded.events} events" if recorded.events else counts

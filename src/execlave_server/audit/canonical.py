@@ -29,6 +29,7 @@ class RecordKind(StrEnum):
     DECISION = "D"
     ENTRY = "A"
     HEAD = "H"
+    EVENT = "E"
 
     @property
     def header(self) -> bytes:

@@ -97,6 +97,7 @@ def _governs(destination: Destination) -> tuple[object, ...]:
         destination.name,
         destination.service,
         destination.ddtags,
+        destination.events,
         destination.state,
         destination.connection,
         destination.candidate,

@@ -55,10 +55,14 @@ class Details(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 
 class BatchRoot(Details, frozen=True, kw_only=True):
-    """The tree over a batch: its traces in the order of their ids, then its decisions by position."""
+    """The tree over a batch: its traces in the order of their ids, then its decisions by position.
+
+    A batch of governance events has only those, by position.
+    """
 
     batch: Count
     decisions: Count
+    events: Count = 0
     leaves: Count
     root: Digest
     traces: Count

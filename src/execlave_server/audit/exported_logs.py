@@ -34,6 +34,7 @@ def _logs_in(found: Any) -> Iterator[dict[str, Any]]:
 
 def _anchor_of(log: dict[str, Any]) -> LogAnchor | None:
     try:
-        return msgspec.convert(log.get("execlave"), LogAnchor)
+        anchor = msgspec.convert(log.get("execlave"), LogAnchor)
     except msgspec.ValidationError:
         return None
+    return anchor if anchor.event or (anchor.trace_id and anchor.span_id) else None

@@ -26,6 +26,9 @@ class Code(StrEnum):
     DECISION_CHANGED = "decision.changed"
     DECISION_MISSING = "decision.missing"
     DECISION_ADDED = "decision.added"
+    EVENT_CHANGED = "event.changed"
+    EVENT_MISSING = "event.missing"
+    EVENT_ADDED = "event.added"
     SWEEP_MISMATCH = "sweep.mismatch"
 
 

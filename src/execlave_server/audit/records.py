@@ -80,6 +80,15 @@ class DecisionRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace_id: str | None = None
 
 
+class EventRecord(Struct, frozen=True, kw_only=True):
+    """The log of a governance event: which entry of the chain it tells, and the SHA-256 of its middle as stored."""
+
+    entry: int
+    log: str
+    occurred_at_ms: int
+    organization: str
+
+
 LeafRecord = TraceRecord | DecisionRecord
 
 
@@ -96,13 +105,14 @@ def decision_content(salt: bytes, action_digest: str, violations: str) -> Decisi
     )
 
 
-def leaf_of(record: LeafRecord) -> bytes:
+def leaf_of(record: LeafRecord | EventRecord) -> bytes:
     """The leaf hash of a record, 32 bytes: what its batch's tree is made of."""
     return sha256(_LEAF_STARTS[type(record)] + ordered_json(record)).digest()
 
 
 # What the RFC puts before a leaf, then kind and version: put together once, since every trace needs it.
-_LEAF_STARTS: dict[type[LeafRecord], bytes] = {
+_LEAF_STARTS: dict[type[LeafRecord | EventRecord], bytes] = {
     TraceRecord: LEAF_PREFIX + RecordKind.TRACE.header,
     DecisionRecord: LEAF_PREFIX + RecordKind.DECISION.header,
+    EventRecord: LEAF_PREFIX + RecordKind.EVENT.header,
 }

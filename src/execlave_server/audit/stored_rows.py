@@ -1,4 +1,4 @@
-"""Rows of traces and decisions as they are now, and the records that they make: what a stored leaf is held against."""
+"""Rows of traces, decisions and event logs as they are now, and the records they make: what leaves are held against."""
 
 import zlib
 from typing import Any
@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from execlave_server.audit.canonical import NANO, nano_usd, ordered_json
+from execlave_server.audit.event_logs import leaf_of_event
 from execlave_server.audit.records import (
     DecisionRecord,
     LeafRecord,
@@ -196,6 +197,23 @@ class StoredDecision(Struct, frozen=True):
         if self.erased is not None and left != ("", ERASED_VIOLATIONS, None, erased_text(record)):
             return None
         return leaf_of(record)
+
+
+class StoredEventLog(Struct, frozen=True):
+    """A row of event_logs."""
+
+    batch: int
+    position: int
+    organization: int
+    seq: int
+    occurred_at_ms: int
+    log: bytes
+
+    def leaf(self, organization_id: str, organization: int) -> bytes | None:
+        """The leaf it makes, or None for a row of another organization."""
+        if self.organization != organization:
+            return None
+        return leaf_of_event(organization_id, self.seq, self.occurred_at_ms, self.log)
 
 
 def erased_text(record: LeafRecord) -> str:

@@ -169,12 +169,21 @@ class HeadCheck:
 
 
 class LogAnchor(Struct, frozen=True):
-    """What a log exported from Datadog carries: `execlave.audit_seq`, `.audit_hash`, `.trace_id`, `.span_id`."""
+    """What a log exported from Datadog carries: `execlave.audit_seq`, `.audit_hash`, `.trace_id`, `.span_id`.
+
+    The log of a governance event has `.event` instead of a span.
+    """
 
     audit_seq: int
     audit_hash: str
-    trace_id: str
-    span_id: str
+    trace_id: str = ""
+    span_id: str = ""
+    event: str | None = None
+
+    @property
+    def about(self) -> str:
+        """What the log is of, for people."""
+        return f"event {self.event}" if self.event else f"trace {self.trace_id}, span {self.span_id}"
 
 
 def verify_logs(
@@ -185,7 +194,7 @@ def verify_logs(
     """What the logs in Datadog know and the chain does not.
 
     `hash_of_entry` is the stored hash of an entry. `is_recorded` says whether the log's trace is in the batch of that
-    entry, or that batch was swept. Each entry is named once for each run of its logs.
+    entry, or that batch was swept, or its event is what the entry says. Each entry is named once a run of its logs.
     """
     last: tuple[int, str] | None = None
     for log in logs:
@@ -195,7 +204,7 @@ def verify_logs(
         if not agrees and anchor != last:
             yield _disagreement(log, stored)
         if agrees and not is_recorded(log):
-            where = f"trace {log.trace_id}, span {log.span_id}"
+            where = log.about
             why = f"Datadog has its log, anchored in entry {log.audit_seq}"
             yield Finding(Code.LOG_MISSING, where, "is in Datadog and not here", why)
         last = anchor
@@ -204,8 +213,8 @@ def verify_logs(
 def _disagreement(log: LogAnchor, stored: bytes | None) -> Finding:
     where = f"entry {log.audit_seq}"
     if stored is None:
-        return Finding(Code.CHAIN_CUT, where, "was removed", f"the log of trace {log.trace_id} in Datadog names it")
-    why = f"the log of trace {log.trace_id} in Datadog carries {log.audit_hash}, the chain {stored.hex()}"
+        return Finding(Code.CHAIN_CUT, where, "was removed", f"the log of {log.about} in Datadog names it")
+    why = f"the log of {log.about} in Datadog carries {log.audit_hash}, the chain {stored.hex()}"
     return Finding(Code.LOG_MISMATCH, where, "is not the one that was here; history changed", why)
 
 

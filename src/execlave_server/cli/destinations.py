@@ -52,6 +52,7 @@ def destination_add() -> None:
 @click.option("--service", default="execlave", show_default=True, help="The service tag on every log.")
 @click.option("--ddtags", default="", help="Comma-separated tags, e.g. env:production,team:platform.")
 @click.option("--heartbeat/--no-heartbeat", default=True, show_default=True, help="One log a minute, see `heartbeat`.")
+@click.option("--events/--no-events", default=True, show_default=True, help="Governance events beside the traces.")
 @click.option("--enable", is_flag=True, help="Test the connection, and enable the destination when it passes.")
 @json_option
 def add_datadog(
@@ -63,6 +64,7 @@ def add_datadog(
     ddtags: str,
     *,
     heartbeat: bool,
+    events: bool,
     api_key_stdin: bool,
     enable: bool,
     as_json: bool,
@@ -75,7 +77,7 @@ def add_datadog(
         --site datadoghq.eu --api-key-stdin --ddtags env:production --enable
     """
     key = _read_key(from_stdin=api_key_stdin)
-    wanted = Wanted(name=name, site=site, api_key=key, service=service, ddtags=ddtags, heartbeat=heartbeat)
+    wanted = Wanted(name, site, key, service, ddtags, heartbeat, events)
 
     async def add(services: Services) -> tuple[Destination, ConnectionReport | None]:
         organization = await find_organization(services, organization_id)
@@ -250,6 +252,33 @@ def destination_heartbeat(
         print_json({"id": changed.id, "heartbeat": changed.heartbeat})
     else:
         click.echo(f"{changed.id}  heartbeat {'on' if changed.heartbeat else 'off'}")
+
+
+@destination.command("events")
+@click.argument("destination_id")
+@click.argument("switch", type=click.Choice(["on", "off"]))
+@data_dir_option
+@org_option
+@json_option
+def destination_events(
+    destination_id: str, switch: str, data_dir: Path | None, organization_id: str | None, *, as_json: bool
+) -> None:
+    """Switch the governance events: what was paused, approved, bypassed or changed, beside the traces.
+
+    \b
+    Example:
+      execlave-server destination events dst_0123456789abcdef off
+    """
+
+    async def change(services: Services) -> Destination:
+        organization = await find_organization(services, organization_id)
+        return await change_destination(services, organization.number, destination_id, Wanted(events=switch == "on"))
+
+    changed = with_services(settings_of(data_dir), change)
+    if as_json:
+        print_json({"id": changed.id, "events": changed.events})
+    else:
+        click.echo(f"{changed.id}  events {'on' if changed.events else 'off'}")
 
 
 def _gap_shown(shown: Destination) -> str:

@@ -41,9 +41,11 @@ class Frame:
         for place, of_batch in groupby(rows, itemgetter(0)):
             lease = leases[integer(place)]
             unsettled = [row for row in of_batch if not lease.settled >> integer(row[1]) & 1]
-            more = (_anchor(unsettled[0]) if unsettled else b"") + _origin_members(lease)
+            seq, more, origin = None, b"", _origin_members(lease)
             batches.append(Progress(lease, len(logs), _positions(unsettled)))
             for row in unsettled:
+                if row[4] != seq or not more:  # a batch of traces has one entry, each event its own
+                    seq, more = row[4], _anchor(row) + origin
                 log, restamped = self._frame(row, more, now_ms)
                 if restamped:
                     late.add(len(logs))
@@ -52,7 +54,7 @@ class Frame:
 
     def _frame(self, row: Row, more: bytes, now_ms: int) -> tuple[bytes, bool]:
         occurred_ms, log = integer(row[2]), row[3]
-        if self._link_base:
+        if self._link_base and row[6] is not None:  # an event has no trace to link to
             more = self._link(row) + more
         if is_taken(occurred_ms, now_ms):
             return frame_log(self._head, occurred_ms, log, more), False  # type: ignore[arg-type]
@@ -73,7 +75,7 @@ def _positions(rows: Sequence[Row]) -> Sequence[int]:
 
 
 def _anchor(row: Row) -> bytes:
-    """The entry of the audit chain that holds the batch's root; nothing for a batch from before there was a chain."""
+    """The entry of the audit chain that holds the batch's root, or is the event's; nothing from before the chain."""
     seq, entry_hash = row[4:6]
     if seq is None or not isinstance(entry_hash, bytes):
         return b""

@@ -45,6 +45,7 @@ class Destination(Struct, frozen=True):
     service: str
     ddtags: str
     heartbeat: bool
+    events: bool
     tested_at_us: int | None
     candidate_site: str | None
     candidate_sealed_key: bytes | None

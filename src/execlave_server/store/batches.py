@@ -3,15 +3,17 @@
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from execlave_server.audit.chain import Entry, Event
 from execlave_server.audit.changes import SERVER
+from execlave_server.audit.event_logs import EventLog
 from execlave_server.audit.events import BatchRoot, DecisionRecorded, Kind
 from execlave_server.audit.merkle import root
 from execlave_server.model.traces import BATCH_BYTES_MAX, TRACES_PER_BATCH_MAX, NewTrace, TraceOutcome, is_same_item
 from execlave_server.store.protocol import NewDecision, Parameters, Row, Traces
 
+Logged = TypeVar("Logged", NewTrace, EventLog)
 TraceKey: TypeAlias = tuple[int, int]
 Label: TypeAlias = tuple[int, str, str]
 """(organization, kind, text): a text that repeats in traces, stored there as its number."""
@@ -84,20 +86,26 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """The traces and decisions of one organization that become a batch.
+    """The traces and decisions of one organization that become a batch, or the logs of its events.
 
-    The first trace has the id `first_id`, each next one more; a batch of decisions alone ends before it begins.
+    The first trace has the id `first_id`, each next one more; a batch without traces ends before it begins.
     """
 
     organization: int
     traces: Sequence[NewTrace]
     first_id: int
     decisions: Sequence[NewDecision] = ()
+    events: Sequence[EventLog] = ()
 
     @cached_property
     def leaves(self) -> list[bytes]:
-        """The leaves of its tree: traces in order, then decisions."""
-        return [trace.leaf for trace in self.traces] + [decision.leaf for decision in self.decisions]
+        """The leaves of its tree: traces in order, then decisions, then the logs of events."""
+        return [each.leaf for part in (self.traces, self.decisions, self.events) for each in part]
+
+    @property
+    def log_count(self) -> int:
+        """How many logs it has for a destination."""
+        return len(self.traces) + len(self.events)
 
     def row(self, entry: Entry, batch: int, now_us: int) -> Parameters:
         """What `insert_batch` takes; `entry` is the one with the root."""
@@ -108,7 +116,8 @@ class PlannedBatch:
             "last_trace": self.first_id + len(self.traces) - 1,
             "trace_count": len(self.traces),
             "decision_count": len(self.decisions),
-            "log_bytes": sum(len(trace.log) for trace in self.traces),
+            "event_count": len(self.events),
+            "log_bytes": sum(len(each.log) for part in (self.traces, self.events) for each in part),
             "leaves": b"".join(self.leaves),
             "audit_seq": entry.seq,
             "audit_hash": entry.hash,
@@ -136,11 +145,24 @@ class PlannedBatch:
             actor = "key:" + str(row["api_key"])
             yield Event(Kind.DECISION_RECORDED, now_us, actor, f"decision:{details.decision}", details)
 
+    def event_rows(self, batch: int) -> Iterator[Parameters]:
+        """What `insert_event_log` takes, for each."""
+        for position, event in enumerate(self.events):
+            yield {
+                "batch": batch,
+                "position": position,
+                "organization": self.organization,
+                "seq": event.seq,
+                "occurred_at_ms": event.occurred_at_ms,
+                "log": event.log,
+            }
+
     def root_event(self, batch: int, now_us: int) -> Event:
         """The entry of the chain that this batch becomes."""
         details = BatchRoot(
             batch=batch,
             decisions=len(self.decisions),
+            events=len(self.events),
             leaves=len(self.leaves),
             root=root(self.leaves).hex(),
             traces=len(self.traces),
@@ -152,7 +174,7 @@ class PlannedBatch:
         return {
             "organization": self.organization,
             "batch": batch,
-            "log_count": len(self.traces),
+            "log_count": self.log_count,
             "now_us": now_us,
         }
 
@@ -170,16 +192,23 @@ class PlannedBatch:
         }
 
 
-def split_batches(traces: Sequence[NewTrace]) -> Iterator[list[NewTrace]]:
-    """The traces in order, in batches within the limits of count and bytes."""
-    batch: list[NewTrace] = []
+def event_batches(streamed: Mapping[int, Sequence[EventLog]], first_id: int) -> Iterator[PlannedBatch]:
+    """The batches of events to write after those of traces and decisions, by organization."""
+    for organization, logs in sorted(streamed.items()):
+        for batch in split_batches(logs):
+            yield PlannedBatch(organization, (), first_id, events=batch)
+
+
+def split_batches(logged: Sequence[Logged]) -> Iterator[list[Logged]]:
+    """Traces or events in order, in batches within the limits of count and bytes."""
+    batch: list[Logged] = []
     size = 0
-    for trace in traces:
-        if batch and (len(batch) == TRACES_PER_BATCH_MAX or size + len(trace.log) > BATCH_BYTES_MAX):
+    for each in logged:
+        if batch and (len(batch) == TRACES_PER_BATCH_MAX or size + len(each.log) > BATCH_BYTES_MAX):
             yield batch
             batch, size = [], 0
-        batch.append(trace)
-        size += len(trace.log)
+        batch.append(each)
+        size += len(each.log)
     if batch:
         yield batch
 

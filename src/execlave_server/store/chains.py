@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from execlave_server.audit.chain import Entry, Event, Head, next_entry
+from execlave_server.audit.event_logs import EventLog, event_log
 from execlave_server.audit.merkle import HASH_BYTES
 from execlave_server.store.protocol import NewEvent, Parameters, Row, Write, integer
 
@@ -13,6 +14,7 @@ class Chains:
     def __init__(self, heads: Iterable[tuple[int, Head]]) -> None:
         self._heads = dict(heads)
         self.entries: list[Parameters] = []
+        self.streamed: dict[int, list[EventLog]] = {}
 
     def append(self, organization: int, event: Event) -> Entry:
         """The entry that an event becomes."""
@@ -33,6 +35,12 @@ class Chains:
             }
         )
         return entry
+
+    def tell(self, new: NewEvent) -> None:
+        """Append an event, and keep its log where it is streamed."""
+        log = event_log(new.event, self.append(new.organization, new.event), new.context)
+        if log is not None:
+            self.streamed.setdefault(new.organization, []).append(log)
 
     def heads(self) -> Iterable[Parameters]:
         """What `move_audit_head` takes, for each chain."""

@@ -10,6 +10,8 @@ Invariants every engine keeps, proved by the one contract suite in `tests/contra
   gets one outbox row for each destination that collects, in the same transaction.
 * Traces and decisions are leaves of their batch's Merkle tree. Its root, and every event, is an entry of the
   organization's audit chain, in the same transaction.
+* The events that are streamed become a batch of their own in that transaction, for the destinations that take events;
+  none where the organization has no such destination, disabled ones included.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 
 from execlave_server.audit.chain import Event
+from execlave_server.audit.event_logs import EventContext
 from execlave_server.errors import ConflictError
 from execlave_server.model.traces import NewTrace, TraceOutcome
 
@@ -27,6 +30,7 @@ Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Value, ...]
 Parameters: TypeAlias = Mapping[str, Value]
 RowType = TypeVar("RowType", bound=Struct)
+NO_CONTEXT = EventContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,11 @@ class NewDecision:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """Something to append to an organization's audit chain."""
+    """Something to append to an organization's audit chain; `context` is for its log, where it is streamed."""
 
     organization: int
     event: Event
+    context: EventContext = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)

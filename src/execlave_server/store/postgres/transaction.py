@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from execlave_server.model.traces import TraceOutcome
-from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
+from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey, event_batches
 from execlave_server.store.chains import Chains, events_of, head_from
 from execlave_server.store.postgres.connection import Connection, refuse_nul
 from execlave_server.store.protocol import Call, Check, NewEvent, Row, Traces, Write, integer
@@ -127,7 +127,14 @@ class Transaction:
         chains = await self._lock_chains(organizations)
         await self._store_batches(chains)
         for new in self._events:
-            chains.append(new.organization, new.event)
+            chains.tell(new)
+        streamed = {
+            number: logs
+            for number, logs in chains.streamed.items()
+            if await self._rows("takes_events", {"organization": number})
+        }
+        for planned in event_batches(streamed, 1):
+            await self._store_batch(planned, chains)
         for entry_row in chains.entries:
             await self._rows("insert_audit_entry", entry_row)
         for head in chains.heads():
@@ -140,19 +147,26 @@ class Transaction:
         await self._find_labels(set().union(*(batch.labels() for batch in planned)))
         rows: list[tuple[Any, ...]] = []
         for batch in planned:
-            number = integer((await self._rows("next_batch", {}))[0][0])
-            entry = chains.append(batch.organization, batch.root_event(number, self._now_us))
-            await self._rows("insert_batch", batch.row(entry, number, self._now_us))
-            if batch.traces:
-                await self._rows("insert_outbox", batch.outbox_rows(number, self._now_us))
-            for row in batch.decision_rows(number):
-                await self._rows("insert_decision", row)
+            number = await self._store_batch(batch, chains)
             rows += self._trace_rows(number, batch)
-            for event in batch.decision_events(self._now_us):
-                chains.append(batch.organization, event)
         rows.sort(key=_trace_key_of)
         if rows:
             await self._connection.copy_records_to_table("traces", records=rows, columns=_COLUMNS)
+
+    async def _store_batch(self, batch: PlannedBatch, chains: Chains) -> int:
+        """Everything of a batch but its traces; its number."""
+        number = integer((await self._rows("next_batch", {}))[0][0])
+        entry = chains.append(batch.organization, batch.root_event(number, self._now_us))
+        await self._rows("insert_batch", batch.row(entry, number, self._now_us))
+        if batch.log_count:
+            await self._rows("insert_outbox", batch.outbox_rows(number, self._now_us))
+        for row in batch.decision_rows(number):
+            await self._rows("insert_decision", row)
+        for row in batch.event_rows(number):
+            await self._rows("insert_event_log", row)
+        for event in batch.decision_events(self._now_us):
+            chains.append(batch.organization, event)
+        return number
 
     async def _hold_meters(self, organizations: set[int]) -> None:
         """One transaction at a time counts for an organization: many meters in any order would cross."""

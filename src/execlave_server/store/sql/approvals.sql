@@ -64,14 +64,20 @@ where organization = :organization and id = :id and status = 'approved' and cert
 returning id
 
 -- name: approvals_run_out
-select id, organization, decision, action_digest, salt
+select id, organization, decision, api_key, agent, agent_reference, environment, requester, action_digest, salt,
+  violations, trace_id, tools, risk_score, risk_level, status, requested_at_us, expires_at_us, decided_at_us,
+  decided_by, decision_reason, certificate_id, certificate, certificate_expires_at_us, certificate_verified_at_us,
+  unverified_at_us
 from approvals
 where status = 'pending' and expires_at_us <= :now_us
 order by expires_at_us
 limit :limit
 
 -- name: approvals_unverified
-select id, organization, decision, action_digest, salt
+select id, organization, decision, api_key, agent, agent_reference, environment, requester, action_digest, salt,
+  violations, trace_id, tools, risk_score, risk_level, status, requested_at_us, expires_at_us, decided_at_us,
+  decided_by, decision_reason, certificate_id, certificate, certificate_expires_at_us, certificate_verified_at_us,
+  unverified_at_us
 from approvals
 where status = 'approved' and certificate_verified_at_us is null and unverified_at_us is null
   and certificate_expires_at_us <= :now_us and alerts_unverified = 1

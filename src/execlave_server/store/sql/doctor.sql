@@ -1,22 +1,22 @@
 -- name: ledger_page
 with near as (
-  select id, organization, first_trace, last_trace, trace_count, received_at_us, collectors,
-    cast(sum(trace_count) over (order by id) - trace_count as bigint) as traces_before
+  select id, organization, first_trace, last_trace, log_count, received_at_us, collectors,
+    cast(sum(log_count) over (order by id) - log_count as bigint) as logs_before
   from (
-    select id, organization, first_trace, last_trace, trace_count, received_at_us, collectors
+    select id, organization, first_trace, last_trace, trace_count + event_count as log_count, received_at_us, collectors
     from batches
     where id > :after and id <= :newest and (:organization = 0 or organization = :organization)
     order by id
     limit :batches
   ) as next
 ), page as materialized (
-  select id, organization, first_trace, last_trace, trace_count, received_at_us, collectors,
+  select id, organization, first_trace, last_trace, log_count, received_at_us, collectors,
     (select count(*) from traces t where t.id between near.first_trace and near.last_trace and t.batch = near.id)
-      as traces
+      + (select count(*) from event_logs l where l.batch = near.id) as traces
   from near
-  where traces_before < :traces
+  where logs_before < :traces
 )
-select p.id as batch, p.organization, p.received_at_us, p.first_trace, p.last_trace, p.trace_count, p.traces,
+select p.id as batch, p.organization, p.received_at_us, p.first_trace, p.last_trace, p.log_count as trace_count, p.traces,
   d.number as destination, x.log_count, x.accepted_count, x.parked_count, x.settled, x.due_at_us, x.delivered_at_us,
   (select count(*) from parked k where k.destination = d.number and k.batch = p.id) as parked_rows
 from page p

@@ -44,7 +44,8 @@ order by seq
 limit :limit
 
 -- name: evidence_batches
-select id, received_at_us, first_trace, last_trace, trace_count, decision_count, log_bytes, leaves, audit_seq, audit_hash
+select id, received_at_us, first_trace, last_trace, trace_count, decision_count, event_count, log_bytes, leaves,
+  audit_seq, audit_hash
 from batches
 where organization = :organization and id > :after and id <= :last
 order by id
@@ -55,6 +56,20 @@ select id, organization, batch, position, api_key, agent, agent_reference, envir
   approval, client, action_digest, trace_id, decided_at_us, latency_us, salt, erased
 from decisions
 where batch > :after and batch <= :last
+
+-- name: evidence_event_logs
+select batch, position, organization, seq, occurred_at_ms, log
+from event_logs
+where batch > :after and batch <= :last
+
+-- name: stray_event_logs
+select l.batch, l.position
+from event_logs l
+where l.organization = :organization and not exists (
+  select 1 from batches b where b.id = l.batch and b.organization = l.organization
+)
+order by l.batch, l.position
+limit :limit
 
 -- name: decisions_of_trace
 select id, organization, batch, position, api_key, agent, agent_reference, environment, outcome, violations, policies,

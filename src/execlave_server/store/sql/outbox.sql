@@ -89,7 +89,12 @@ where due_at_us is not null and leased_at_us is not null
 -- name: delivery_counts
 select d.id, (
     select cast(coalesce(sum(trace_count), 0) as bigint) from batches where organization = :organization
-  ) as committed,
+  ) as traces,
+  (
+    select cast(coalesce(sum(b.event_count), 0) as bigint) from batches b
+    where b.organization = :organization and b.event_count > 0
+      and b.collectors like '%,' || cast(d.number as text) || ',%'
+  ) as events,
   cast(coalesce(sum(x.accepted_count), 0) as bigint) as delivered,
   cast(coalesce(sum(x.log_count - x.accepted_count - x.parked_count), 0) as bigint) as waiting,
   cast(coalesce(sum(x.parked_count), 0) as bigint) as parked,
@@ -97,7 +102,7 @@ select d.id, (
   min(x.committed_at_us) filter (where x.due_at_us is not null) as oldest_waiting_at_us
 from destinations d left join outbox x on x.destination = d.number
 where d.organization = :organization
-group by d.id
+group by d.id, d.number
 
 -- name: delivery_standing
 select d.id, d.name, d.state, d.state_reason, coalesce(t.sent_bytes, 0) as sent_bytes, t.last_delivered_at_us,
@@ -130,9 +135,12 @@ select coalesce(max(id), 0) from batches
 
 -- name: backfill_batches
 insert into outbox (destination, batch, log_count, committed_at_us, due_at_us, origin)
-select :destination, b.id, b.trace_count, b.received_at_us, :now_us, 'backfill'
+select :destination, b.id, b.trace_count + b.event_count, b.received_at_us, :now_us, 'backfill'
 from batches b
-where b.organization = :organization and b.id > :after and b.id <= :last and b.trace_count > 0
+where b.organization = :organization and b.id > :after and b.id <= :last
+  and (b.trace_count > 0 or (b.event_count > 0 and exists (
+    select 1 from destinations d where d.number = :destination and d.events = 1
+  )))
   and b.received_at_us >= :from_us and b.received_at_us < :to_us
 on conflict (destination, batch) do nothing
 returning batch
@@ -141,6 +149,9 @@ returning batch
 update batches set collectors =
   case when collectors = '' then ',' else collectors end || cast(cast(:destination as bigint) as text) || ','
 where organization = :organization and id > :after and id <= :last
+  and (trace_count > 0 or (event_count > 0 and exists (
+    select 1 from destinations d where d.number = :destination and d.events = 1
+  )))
   and received_at_us >= :from_us and received_at_us < :to_us
   and collectors not like '%,' || cast(cast(:destination as bigint) as text) || ',%'
 
@@ -150,4 +161,8 @@ update outbox set due_at_us = :now_us, leased_at_us = null, fence = fence + 1, a
 where destination = :destination and batch > :after and batch <= :last
   and committed_at_us >= :from_us and committed_at_us < :to_us and due_at_us is null and parked_count = 0
   and (replay is null or replay <> :replay)
+  and not exists (
+    select 1 from batches b join destinations d on d.number = :destination
+    where b.id = outbox.batch and b.event_count > 0 and d.events = 0
+  )
 returning batch

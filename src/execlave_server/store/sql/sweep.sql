@@ -1,7 +1,7 @@
 -- Decisions go with their batch; those of none are from before the audit chain, and go by their own time.
 
 -- name: expired_batches
-select b.id, b.received_at_us, b.trace_count, b.decision_count,
+select b.id, b.received_at_us, b.trace_count, b.decision_count, b.event_count,
   (select max(d.state) from destinations d join outbox x on x.destination = d.number and x.batch = b.id
    where d.organization = b.organization and x.due_at_us is not null) as waits_for,
   (select max(x.parked_count) from destinations d join outbox x on x.destination = d.number and x.batch = b.id
@@ -52,6 +52,14 @@ where id in (
 
 -- name: sweep_decisions_of_batches
 delete from decisions
+where organization = :organization and batch in (
+  select id from batches
+  where organization = :organization
+    and (received_at_us, id) >= (:from_us, :first) and (received_at_us, id) <= (:to_us, :last)
+)
+
+-- name: sweep_event_logs
+delete from event_logs
 where organization = :organization and batch in (
   select id from batches
   where organization = :organization

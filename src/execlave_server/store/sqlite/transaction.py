@@ -7,7 +7,7 @@ from itertools import chain
 import apsw
 
 from execlave_server.model.traces import NewTrace, TraceOutcome
-from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey
+from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey, event_batches
 from execlave_server.store.chains import Chains, events_of, head_from
 from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, Row, Traces, Value, Write, integer
 from execlave_server.store.sqlite.recent_keys import BUCKET_BITS, RECENT_BUCKETS, RecentKeys
@@ -76,7 +76,10 @@ class Transaction:
         return rows[0] if rows else None
 
     def store_accepted(self) -> None:
-        """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains."""
+        """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains.
+
+        Events that are streamed are a batch of their own, behind their entries.
+        """
         organizations = self._acceptance.organizations | {new.organization for new in self._events}
         if not organizations:
             return
@@ -86,7 +89,14 @@ class Transaction:
         for planned in self._acceptance.batches(newest + 1):
             self._store_batch(planned, chains)
         for new in self._events:
-            chains.append(new.organization, new.event)
+            chains.tell(new)
+        streamed = {
+            number: logs
+            for number, logs in chains.streamed.items()
+            if self._rows("takes_events", {"organization": number})
+        }
+        for planned in event_batches(streamed, newest + self._acceptance.count + 1):
+            self._store_batch(planned, chains)
         for entry in chains.entries:
             self._rows("insert_audit_entry", entry)
         for head in chains.heads():
@@ -100,7 +110,9 @@ class Transaction:
         self._insert_rows("insert_traces", rows)
         for row in planned.decision_rows(batch):
             self._rows("insert_decision", row)
-        if planned.traces:
+        for row in planned.event_rows(batch):
+            self._rows("insert_event_log", row)
+        if planned.log_count:
             self._rows("insert_outbox", planned.outbox_rows(batch, self._now_us))
         for event in planned.decision_events(self._now_us):
             chains.append(planned.organization, event)

@@ -73,6 +73,11 @@ cross join lateral (
   where day = b.received_at_us / 86400000000 and id between b.first_trace and b.last_trace
   offset 0
 ) as t
+union all
+select wanted.place - 1, l.position, l.occurred_at_ms, l.log, e.seq, e.hash
+from jsonb_array_elements_text(cast(:batches as jsonb)) with ordinality as wanted (batch, place)
+join event_logs l on l.batch = cast(wanted.batch as bigint)
+left join audit_entries e on e.organization = l.organization and e.seq = l.seq
 
 -- name: batch_logs_with_ids
 select wanted.place - 1, t.id - b.first_trace, t.occurred_at_ms, t.log, b.audit_seq, b.audit_hash, t.trace_id, t.span_id
@@ -83,6 +88,11 @@ cross join lateral (
   where day = b.received_at_us / 86400000000 and id between b.first_trace and b.last_trace
   offset 0
 ) as t
+union all
+select wanted.place - 1, l.position, l.occurred_at_ms, l.log, e.seq, e.hash, null, null
+from jsonb_array_elements_text(cast(:batches as jsonb)) with ordinality as wanted (batch, place)
+join event_logs l on l.batch = cast(wanted.batch as bigint)
+left join audit_entries e on e.organization = l.organization and e.seq = l.seq
 
 -- name: newest_bucket
 select coalesce(max(received_at_us) / 86400000000, -1) from batches

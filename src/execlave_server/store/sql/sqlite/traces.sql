@@ -37,12 +37,22 @@ select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log, b.audit_seq, b.audi
 from json_each(:batches) j
 cross join batches b on b.id = j.value
 cross join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id
+union all
+select j.key, l.position, l.occurred_at_ms, l.log, e.seq, e.hash
+from json_each(:batches) j
+cross join event_logs l on l.batch = j.value
+left join audit_entries e on e.organization = l.organization and e.seq = l.seq
 
 -- name: batch_logs_with_ids
 select j.key, t.id - b.first_trace, t.occurred_at_ms, t.log, b.audit_seq, b.audit_hash, t.trace_id, t.span_id
 from json_each(:batches) j
 cross join batches b on b.id = j.value
 cross join traces t on t.id between b.first_trace and b.last_trace and t.batch = b.id
+union all
+select j.key, l.position, l.occurred_at_ms, l.log, e.seq, e.hash, null, null
+from json_each(:batches) j
+cross join event_logs l on l.batch = j.value
+left join audit_entries e on e.organization = l.organization and e.seq = l.seq
 
 -- name: newest_bucket
 select coalesce(max(bucket), -1) from traces
