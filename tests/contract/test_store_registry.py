@@ -20,7 +20,8 @@ from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
 from execlave_server.actions.read_shadow import PastDecision
 from execlave_server.actions.read_stored import BatchRow, EndOfChain
 from execlave_server.actions.read_trace_deliveries import TraceDeliveryRow
-from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.actions.requeue_log import LedgerState
+from execlave_server.actions.requeue_parked import ParkedLog
 from execlave_server.actions.resolve_trace import Resolution
 from execlave_server.actions.rotate_secrets import SealedSecret
 from execlave_server.actions.sweep import ExpiredBatch
