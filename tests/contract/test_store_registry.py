@@ -136,7 +136,14 @@ def status(acme, agent_uuid, wanted, reason=None, now_us=5):
     """The kill switch."""
     return Call(
         "set_agent_status",
-        {"organization": acme.number, "id": agent_uuid, "status": wanted, "reason": reason, "now_us": now_us},
+        {
+            "organization": acme.number,
+            "id": agent_uuid,
+            "status": wanted,
+            "reason": reason,
+            "salt": None,
+            "now_us": now_us,
+        },
     )
 
 
