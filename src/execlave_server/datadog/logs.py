@@ -212,7 +212,7 @@ def _tags(tags: list[Any], cut: list[str]) -> list[str]:
     texts = [tag if isinstance(tag, str) else _encode(tag).decode() for tag in tags[:TAGS_MAX]]
     masked = [mask_text(text, TAG_CHARS_MAX) for text in texts]
     whole = [each.text for each in masked]
-    kept = shorten_texts(whole, TAGS_BYTES_MAX)
+    kept = shorten_texts(whole, TAGS_BYTES_MAX - 1)  # as a list: one comma less than tags, but two brackets
     if len(tags) > TAGS_MAX or kept != whole or any(each.cut for each in masked):
         cut.append("execlave.tags")
     return kept
