@@ -97,6 +97,11 @@ class Visitor:
         return self.send("/sign-in", fields)
 
 
+def forgive_attempts(platform: Platform) -> None:
+    """Forget how often this machine signed in: all tests share one address, which may only so often."""
+    platform.installation.rows("delete from sign_in_attempts")
+
+
 def add_people(platform: Platform) -> None:
     """One person of each role in the installation's organization: `owner@pages.example` and so on."""
     for role in PersonRole:

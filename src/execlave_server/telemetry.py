@@ -10,7 +10,7 @@ from typing import Any, TextIO, cast
 import structlog
 
 # Anything that looks like one of our keys or a Datadog key, wherever it turns up.
-_SECRETS = re.compile(r"exe_(?:prod|stg|dev|agt)_[A-Za-z0-9_.-]+|\b[0-9a-f]{32}\b|\b[0-9a-f]{40}\b")
+_SECRETS = re.compile(r"exe_(?:prod|stg|dev|agt|ses)_[A-Za-z0-9_.-]+|\b[0-9a-f]{32}\b|\b[0-9a-f]{40}\b")
 _SECRET_NAMES = frozenset({"api_key", "apikey", "authorization", "password", "secret", "token"})
 
 

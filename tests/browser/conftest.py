@@ -9,7 +9,7 @@ from harness import Platform, start_platform
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from browsing import DESK, PHONE, sign_in_as
-from visitor import add_people
+from visitor import add_people, forgive_attempts
 
 WITHIN_MS = 30_000
 _EXPECTED = "Failed to load resource"  # the console's line for an answer that is no 2xx, as a test of a refusal gets
@@ -72,16 +72,18 @@ def open_browser(browser: Browser, platform: Platform) -> Iterator[Open]:
 
 
 @pytest.fixture
-def page(open_browser: Open) -> Page:
+def page(open_browser: Open, platform: Platform) -> Page:
     """A page of somebody who is not signed in."""
+    forgive_attempts(platform)
     return open_browser().new_page()
 
 
 @pytest.fixture
-def signed_in(open_browser: Open) -> Callable[..., Page]:
+def signed_in(open_browser: Open, platform: Platform) -> Callable[..., Page]:
     """Opens a page of somebody of a role: `signed_in("viewer", java_script_enabled=False, viewport=PHONE)`."""
 
     def sign_in(role: str = "owner", **options: object) -> Page:
+        forgive_attempts(platform)
         page = open_browser(**options).new_page()
         sign_in_as(page, f"{role}@pages.example")
         return page

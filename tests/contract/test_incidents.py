@@ -25,7 +25,6 @@ from execlave_server.actions.handle_incident import (
 from execlave_server.actions.open_incidents import IncidentOpener
 from execlave_server.actions.read_incidents import count_incidents, find_incident, list_incidents, read_incident
 from execlave_server.actions.services import Services
-from execlave_server.api.incidents import file_view
 from execlave_server.errors import ConflictError, ForbiddenError, NotFoundError, ValidationFailedError
 from execlave_server.model.agents import AgentStatus
 from execlave_server.model.incidents import Incident, IncidentState, Severity, StepKind
@@ -345,7 +344,7 @@ class TestReading:
         await history.enforce_cost(1.0, trace_id="a")
         await history.enforce_cost(2.0, trace_id="b")
         incident = await the_incident(history)
-        bundle = await export_incident(history.office.services, history.ada, incident.id, file_view)
+        bundle = await export_incident(history.office.services, history.ada, incident.id)
         (tmp_path / "incident.json").write_bytes(bundle)
         (tmp_path / "forged.json").write_bytes(bundle.replace(b"limit_exceeded", b"policy_blocked"))
 

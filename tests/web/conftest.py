@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from harness import PUBLIC_URL, Platform, start_platform
 
-from visitor import PASSWORD, Visitor, add_people
+from visitor import PASSWORD, Visitor, add_people, forgive_attempts
 
 SignIn = Callable[..., Visitor]
 
@@ -19,6 +19,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture
 def stranger(platform: Platform) -> Visitor:
     """Somebody who is not signed in."""
+    forgive_attempts(platform)
     return Visitor(platform.server.url)
 
 
@@ -27,6 +28,7 @@ def sign_in(platform: Platform) -> SignIn:
     """Signs somebody of a role in, in a browser of his own."""
 
     def begin(role: str = "owner") -> Visitor:
+        forgive_attempts(platform)
         visitor = Visitor(platform.server.url)
         assert visitor.sign_in(f"{role}@pages.example", PASSWORD).status == 303
         return visitor

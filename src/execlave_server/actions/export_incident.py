@@ -1,6 +1,5 @@
 """One file that says everything of an incident and proves its traces with this server gone."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -8,10 +7,11 @@ from msgspec import Raw
 
 from execlave_server.actions.export_evidence import export_evidence
 from execlave_server.actions.issue_key import find_organization
-from execlave_server.actions.read_incidents import IncidentFile, read_incident
+from execlave_server.actions.read_incidents import read_incident
 from execlave_server.actions.services import Services
 from execlave_server.actions.show_content import note_content_read
 from execlave_server.errors import ConflictError, NotFoundError
+from execlave_server.model.incidents import Incident
 from execlave_server.model.people import Caller
 
 FORMAT = "execlave-incident"
@@ -21,11 +21,9 @@ INSTRUCTIONS = (
     "python3 verify_evidence.py THIS_FILE checks the evidence of every trace below, offline, one after the other.",
     "The script is docs/verify_evidence.py of execlave-server. See docs/how-to/answer-an-alert.md.",
 )
-Shown = Callable[[IncidentFile], dict[str, Any]]
-"""An incident as the API shows it."""
 
 
-async def export_incident(services: Services, caller: Caller, incident: str, shown: Shown) -> bytes:
+async def export_incident(services: Services, caller: Caller, incident: str) -> bytes:
     """The evidence bundle of an incident, indented JSON. Raises NotFoundError."""
     file = await read_incident(services, caller, incident)
     organization = await find_organization(services, caller.organization_id)
@@ -47,8 +45,16 @@ async def export_incident(services: Services, caller: Caller, incident: str, sho
         "instructions": INSTRUCTIONS,
         "organization": organization.id,
         "exportedAtUs": services.clock.now_us(),
-        "incident": shown(file),
+        "incident": described(file.incident),
+        "timeline": file.steps,
+        "traces": file.traces,
         "evidence": evidence,
         "unproved": unproved,
     }
     return msgspec.json.format(msgspec.json.encode(bundle), indent=1) + b"\n"
+
+
+def described(incident: Incident) -> dict[str, Any]:
+    """An incident by its stored names, without the salt of its digests and the store's own number of its tenant."""
+    kept = msgspec.to_builtins(incident)
+    return {name: value for name, value in kept.items() if name not in {"salt", "organization"}}

@@ -24,6 +24,7 @@ class KeyRing:
         self._pepper = pepper
         self._clock = clock
         self._remembered: dict[bytes, tuple[int, ApiKey]] = {}
+        self._used: set[str] = set()
 
     def hash(self, presented: str) -> bytes:
         """The keyed hash under which a key is stored."""
@@ -44,6 +45,7 @@ class KeyRing:
         now_us = self._clock.elapsed_us()
         remembered = self._remembered.get(hashed)
         if remembered and not fresh and now_us - remembered[0] < KEY_MEMORY_US:
+            self._used.add(remembered[1].id)
             return remembered[1]
         key = await find_one(self._store, ApiKey, "find_api_key", {"hash": hashed})
         if key is None:
@@ -51,7 +53,13 @@ class KeyRing:
         if len(self._remembered) >= KEYS_REMEMBERED:
             self._remembered.clear()
         self._remembered[hashed] = (now_us, key)
+        self._used.add(key.id)
         return key
+
+    def take_used(self) -> set[str]:
+        """The ids of the keys that were presented since this was asked last."""
+        used, self._used = self._used, set()
+        return used
 
 
 def refuse_revoked(key: ApiKey) -> None:

@@ -1,10 +1,17 @@
+from contextlib import suppress
+
+from execlave_server.actions.record_change import settings_changed
 from execlave_server.actions.services import Services
 from execlave_server.audit.changes import COMMAND, key_issued, key_revoked
-from execlave_server.errors import NotFoundError
+from execlave_server.errors import NotFoundError, ValidationFailedError
 from execlave_server.model.keys import compose_key
 from execlave_server.model.organizations import ApiKey, KeyEnvironment, Organization, Role
+from execlave_server.model.people import Person
 from execlave_server.model.secret import Secret
-from execlave_server.store.protocol import Call, ChangeEvent, NewEvent, Parameters, Write, integer
+from execlave_server.store.protocol import Call, ChangeEvent, NewEvent, Parameters, StaleError, Write, integer
+
+KEY_NAME_CHARS_MAX = 100
+ORGANIZATION_CHARS_MAX = 100
 
 
 async def create_organization(services: Services, name: str) -> Organization:
@@ -36,7 +43,11 @@ async def issue_key(
     role: Role,
     actor: str = COMMAND,
 ) -> tuple[str, Secret]:
-    """A new API key: its id, and the key itself, which is shown once and kept nowhere."""
+    """A new API key: its id, and the key itself, which is shown once and kept nowhere. Raises ValidationFailedError."""
+    if len(name) > KEY_NAME_CHARS_MAX:
+        raise ValidationFailedError(
+            f"The name has more than {KEY_NAME_CHARS_MAX} characters.", fields={"name": "is too long"}
+        )
     key = Secret(compose_key(environment, services.clock.token()))
     key_id = f"key_{services.clock.uuid().replace('-', '')}"
     now_us = services.clock.now_us()
@@ -64,6 +75,28 @@ async def revoke_key(services: Services, organization: Organization, key_id: str
     services.governed.set()
     if not written.rows[0]:
         raise NotFoundError(f"There is no live API key {key_id} in {organization.id}.")
+
+
+async def note_key_uses(services: Services) -> None:
+    """Write down that the keys presented to this process lately were used now."""
+    now_us = services.clock.now_us()
+    used = [Call("key_used", {"id": key_id, "now_us": now_us}) for key_id in sorted(services.keys.take_used())]
+    if used:
+        await services.store.commit(Write(calls=used))
+
+
+async def rename_organization(services: Services, person: Person, organization: Organization, name: str) -> None:
+    """Call it something else. Raises ValidationFailedError."""
+    name = name.strip()
+    if not name or len(name) > ORGANIZATION_CHARS_MAX:
+        raise ValidationFailedError(
+            f"The organization needs a name of 1 to {ORGANIZATION_CHARS_MAX} characters.",
+            fields={"name": f"must have 1 to {ORGANIZATION_CHARS_MAX} characters"},
+        )
+    row: Parameters = {"organization": organization.number, "name": name}
+    change = settings_changed(person, f"organization:{organization.id}", services.clock.now_us(), {"name": name})
+    with suppress(StaleError):  # it is called that already
+        await services.store.commit(Write(charges=[Call("rename_organization", row)], events=[change]))
 
 
 async def list_keys(services: Services, organization: Organization) -> list[ApiKey]:

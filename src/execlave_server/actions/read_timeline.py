@@ -17,7 +17,7 @@ from execlave_server.store.protocol import Parameters
 
 SPANS_MAX = 2_000  # of one timeline; a page of more is of no use to anybody
 LINKED_MAX = 20  # traces below one
-LOOK_BEFORE, LOOK_BEHIND = 2_000, 8_000  # traces around this one among which those linked to it are looked for
+LOOK_BEFORE, LOOK_BEHIND = 1_000, 4_000  # traces around this one among which those linked to it are looked for
 _STATUSES = list(TraceStatus)  # by their stored codes
 _WORST_FIRST = (
     TraceStatus.POLICY_BLOCKED,

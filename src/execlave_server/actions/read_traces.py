@@ -24,7 +24,7 @@ ENTRIES_MAX = 50_000  # of the index, looked at for one page: about 5 ms
 TEXT_LOGS_PER_STEP = 1_000  # decoded in one go beside the event loop, about 3 ms
 TEXT_STEPS_MAX = 5  # so that a search for a text that is nowhere costs about 20 ms
 TEXT_CHARS_MAX = 200
-BATCHES_AROUND_A_TIME = 2_000  # among which one with traces is looked for; most of an enforcing agent's have none
+BATCHES_AROUND_A_TIME = (50, 2_000)  # among which one with traces is looked for; an enforcing agent's often have none
 EVERY_STATUS = (1 << len(TraceStatus)) - 1
 NEWEST = (1 << 62) - 1  # above every id
 _STATUSES = list(TraceStatus)  # by their stored codes
@@ -154,9 +154,12 @@ async def _id_before(store: Store, organization: int, time_us: int | None) -> in
 
 
 async def _nearest(store: Store, statement: str, organization: int, time_us: int, otherwise: int) -> int:
-    near: Parameters = {"organization": organization, "time_us": time_us, "batches": BATCHES_AROUND_A_TIME}
-    found = (await store.rows(statement, near))[0][0]
-    return otherwise if found is None else integer(found)
+    for batches in BATCHES_AROUND_A_TIME:
+        near: Parameters = {"organization": organization, "time_us": time_us, "batches": batches}
+        found = (await store.rows(statement, near))[0][0]
+        if found is not None:
+            return integer(found)
+    return otherwise
 
 
 async def _look(store: Store, scope: Parameters, limit: int) -> _Window:

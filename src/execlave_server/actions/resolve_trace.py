@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from execlave_server.actions.services import Services
 from execlave_server.errors import ConflictError
-from execlave_server.model.organizations import ApiKey
 from execlave_server.model.people import Caller
 from execlave_server.store.protocol import Call, Check, Parameters, StaleError, Write, integer
 
@@ -45,7 +44,7 @@ class Resolution(Struct, frozen=True):
     recorded_at_us: int
 
 
-async def resolve_trace(services: Services, key: ApiKey, resolution: Resolution) -> None:
+async def resolve_trace(services: Services, key: Caller, resolution: Resolution) -> None:
     """Append an observation. The trace may still be on its way: the SDK sends traces every ten seconds.
 
     Raises ConflictError when the trace has as many resolutions as it may.

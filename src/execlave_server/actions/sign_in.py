@@ -99,11 +99,12 @@ async def sign_out(services: Services, token: str) -> None:
 
 
 async def sweep_sign_ins(services: Services) -> None:
-    """Forget sessions that have expired and attempts of periods that are over."""
+    """Forget sessions and invitations that have expired, and attempts of periods that are over."""
     now_us = services.clock.now_us()
     calls = [
         Call("forget_sessions", {"before_us": now_us}),
         Call("forget_sign_ins", {"period": now_us // PERIOD_US}),
+        Call("forget_invitations", {"before_us": now_us}),
     ]
     await services.store.commit(Write(calls=calls))
 

@@ -74,7 +74,7 @@ async def get_incident(exchange: Exchange) -> Response:
 
 async def get_incident_evidence(exchange: Exchange) -> Response:
     """The evidence bundle of an incident."""
-    bundle = await export_incident(exchange.services, exchange.caller, exchange.path("id"), file_view)
+    bundle = await export_incident(exchange.services, exchange.caller, exchange.path("id"))
     return Response(bundle, media_type="application/json")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from execlave_server.actions.issue_key import note_key_uses
 from execlave_server.actions.lapse_reservations import lapse_reservations
 from execlave_server.actions.open_incidents import IncidentOpener
 from execlave_server.actions.services import Services
@@ -21,6 +22,7 @@ SWEEP_EVERY_S = 3_600.0
 APPROVALS_EVERY_S = 2.0  # two look-ups in small indexes; what they find is already refused by the clock
 SIGN_INS_EVERY_S = 600.0
 INCIDENTS_EVERY_S = 2.0  # what stopped an agent is an incident before anybody has followed the link to it
+KEY_USES_EVERY_S = 60.0  # "last used" is for people who look for keys that nobody needs
 LAPSE_EVERY_S = 1.0  # two reads by index; money that nobody claimed is free again so soon after its ten minutes
 
 log = structlog.get_logger()
@@ -37,6 +39,7 @@ async def upkeep(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(_repeat(lambda: sweep_sign_ins(services), SIGN_INS_EVERY_S)),
         asyncio.create_task(_repeat(lambda: _lapse(services), LAPSE_EVERY_S)),
         asyncio.create_task(_repeat(lambda: _open_incidents(opener), INCIDENTS_EVERY_S)),
+        asyncio.create_task(_repeat(lambda: note_key_uses(services), KEY_USES_EVERY_S)),
     ]
     if services.settings.retention_days:
         tasks.append(asyncio.create_task(_repeat(lambda: _sweep(services), SWEEP_EVERY_S)))

@@ -62,7 +62,7 @@ def init(data_dir: Path | None, *, as_json: bool) -> None:
     click.echo(f"Organization       {organization.id}")
     click.echo(f"API key (agent)    {agent.reveal()}")
     click.echo(f"API key (admin)    {admin.reveal()}")
-    click.echo("The API keys are shown this once. Next: execlave-server serve")
+    click.echo("The API keys are shown this once. Next: execlave-server serve. It prints a link for the first person.")
 
 
 @click.command

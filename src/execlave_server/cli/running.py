@@ -13,6 +13,7 @@ from execlave_server.app.await_database import await_database
 from execlave_server.app.database import migrate_store
 from execlave_server.app.processes import run_server, run_worker
 from execlave_server.app.supervisor import bind, supervise
+from execlave_server.app.welcome import welcome
 from execlave_server.cli.options import data_dir_option, settings_of
 from execlave_server.clock import SystemClock
 from execlave_server.errors import SettingsError
@@ -43,7 +44,10 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, *, no_worke
     address = listener.getsockname()
     scheme = "https" if settings.tls_cert_file else "http"
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    click.echo(f"Serving on {scheme}://{shown}:{address[1]} (Ctrl-C ends it)", err=True)
+    url = f"{scheme}://{shown}:{address[1]}"
+    click.echo(f"Serving on {url} (Ctrl-C ends it)", err=True)
+    if said := asyncio.run(welcome(settings, url)):
+        click.echo(said, err=True)
     supervise(settings, listener, with_worker=not no_worker)
 
 

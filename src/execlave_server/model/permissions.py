@@ -24,6 +24,7 @@ class Permission(StrEnum):
     INCIDENTS_EDIT = "incidents.edit"
     INCIDENTS_READ = "incidents.read"
     KEYS_EDIT = "keys.edit"
+    ORGANIZATION_EDIT = "organization.edit"
     PEOPLE_EDIT = "people.edit"
     PEOPLE_READ = "people.read"
     POLICIES_EDIT = "policies.edit"

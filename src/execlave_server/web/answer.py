@@ -8,8 +8,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
-from execlave_server.actions import person_sessions
-from execlave_server.actions.person_sessions import OpenSession
+from execlave_server.actions.person_sessions import open_session
 from execlave_server.actions.services import Services
 from execlave_server.actions.sign_in import SESSION_PATTERN
 from execlave_server.errors import ExeclaveServerError, NotFoundError, SessionEndedError, UnauthorizedError
@@ -59,6 +58,7 @@ class PageServer:
         """Admit, handle; the headers are on every answer."""
         page = self.stranger(route, request)
         try:
+            page = await self.identify(page)
             page = await self.admit(page)
             response = await route.handler(page)
         except ClientDisconnect:
@@ -80,16 +80,25 @@ class PageServer:
         visit = Secret(request.cookies.get(VISIT_COOKIE) or self.services.clock.token())
         return Page(self.services, request, route, self._navigation, None, visit, Form())
 
+    async def identify(self, page: Page) -> Page:
+        """Whose session it is, if it is anybody's. Raises UnavailableError."""
+        token = page.request.cookies.get(SESSION_COOKIE, "")
+        if not SESSION_PATTERN.fullmatch(token):
+            return page
+        try:
+            session = await open_session(self.services, token)
+        except SessionEndedError:
+            return page
+        return replace(page, open_session=session, bound_to=Secret(token))
+
     async def admit(self, page: Page) -> Page:
-        """Who looks, and may he. Raises SessionEndedError, ForbiddenError, and what a form can be refused for."""
-        request, access = page.request, page.route.access
-        if session := await self._session(request):
-            page = replace(page, open_session=session, bound_to=Secret(request.cookies[SESSION_COOKIE]))
-        elif access is not Access.PUBLIC:
+        """May he, and is the form ours. Raises SessionEndedError, ForbiddenError, and what a form is refused for."""
+        access = page.route.access
+        if page.open_session is None and access is not Access.PUBLIC:
             raise SessionEndedError("Sign in to see this page.")
-        if request.method == "POST":
-            form = await read_form(request)
-            check_form(self.services, request, page.bound_to, form[CSRF_FIELD])
+        if page.request.method == "POST":
+            form = await read_form(page.request)
+            check_form(self.services, page.request, page.bound_to, form[CSRF_FIELD])
             page = replace(page, form=form)
         if isinstance(access, Permission):
             require(page.person, access)
@@ -100,15 +109,6 @@ class PageServer:
         response = await self.answer(_NOWHERE, request)
         response.status_code = status
         return response
-
-    async def _session(self, request: Request) -> OpenSession | None:
-        token = request.cookies.get(SESSION_COOKIE, "")
-        if not SESSION_PATTERN.fullmatch(token):
-            return None
-        try:
-            return await person_sessions.open_session(self.services, token)
-        except SessionEndedError:
-            return None
 
 
 def show_error(page: Page, error: ExeclaveServerError) -> Response:

@@ -1,5 +1,7 @@
 """The cookies. `__Host-` makes the browser hold them to this host, this scheme and every path, whoever sets them."""
 
+from enum import StrEnum
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,7 +12,15 @@ VISIT_COOKIE = "__Host-execlave_visit"  # a random secret that forms are bound t
 FLASH_COOKIE = "__Host-execlave_flash"  # what the next page says once
 THEME_COOKIE = "__Host-execlave_theme"
 
-THEMES = ("system", "light", "dark")
+
+class Theme(StrEnum):
+    """How the pages look in this browser."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
 _YEAR_S = 31_536_000
 _FLASH_S = 60  # a page that follows at once
 _VISIT_S = 3_600
@@ -37,7 +47,7 @@ def remember_visit(response: Response, secret: str) -> None:
     set_cookie(response, VISIT_COOKIE, secret, _VISIT_S)
 
 
-def remember_theme(response: Response, theme: str) -> None:
+def remember_theme(response: Response, theme: Theme) -> None:
     """Light, dark, or as the system has it."""
     set_cookie(response, THEME_COOKIE, theme, _YEAR_S)
 
@@ -47,7 +57,9 @@ def leave_flash(response: Response, signed: str) -> None:
     set_cookie(response, FLASH_COOKIE, signed, _FLASH_S)
 
 
-def theme_of(request: Request) -> str:
+def theme_of(request: Request) -> Theme:
     """The theme chosen in this browser."""
-    chosen = request.cookies.get(THEME_COOKIE, "")
-    return chosen if chosen in THEMES else THEMES[0]
+    try:
+        return Theme(request.cookies.get(THEME_COOKIE, ""))
+    except ValueError:
+        return Theme.SYSTEM

@@ -1,10 +1,10 @@
 """One request on its way through a page: who looks, what was sent, and how the answer is made."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from execlave_server.actions.person_sessions import OpenSession, organization_of
 from execlave_server.actions.services import Services
-from execlave_server.errors import BadRequestError, PayloadTooLargeError
+from execlave_server.errors import BadRequestError, PayloadTooLargeError, ValidationFailedError
 from execlave_server.model.organizations import Organization
 from execlave_server.model.people import Person
 from execlave_server.model.permissions import ROLES, Permission
@@ -22,6 +22,8 @@ from execlave_server.web.csrf import CSRF_FIELD, csrf_token
 from execlave_server.web.flash import open_flash, seal_flash
 from execlave_server.web.navigation import Navigation
 from execlave_server.web.render import render
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 FORM_BYTES_MAX = 1_000_000  # of what people type or paste
 FORM_FIELDS_MAX = 1_000  # the longest list of boxes to tick is far shorter
@@ -64,6 +66,16 @@ class Form:
         """A field's text exactly as it was typed, as a password is."""
         values = self.fields.get(name)
         return values[-1] if values else ""
+
+    def choice(self, name: str, known: type[Choice]) -> Choice:
+        """A field as one of a closed set. Raises ValidationFailedError naming the field."""
+        try:
+            return known(self[name])
+        except ValueError as error:
+            words = ", ".join(str(each) for each in known)
+            raise ValidationFailedError(
+                f"{name} is {self[name]!r}; it must be one of {words}.", fields={name: f"must be one of {words}"}
+            ) from error
 
     def all(self, name: str) -> list[str]:
         """Every value of a field, as of boxes that were ticked."""
@@ -114,6 +126,17 @@ class Page:
         return self.request.client.host if self.request.client else ""
 
     @property
+    def browser(self) -> str:
+        """What the browser calls itself."""
+        return self.request.headers.get("user-agent", "")
+
+    @property
+    def origin(self) -> str:
+        """Where people reach this server, for links that are sent to others."""
+        public_url = self.services.settings.public_url
+        return public_url.rstrip("/") or str(self.request.base_url).rstrip("/")
+
+    @property
     def now_us(self) -> int:
         """The time."""
         return self.services.clock.now_us()
@@ -141,6 +164,10 @@ class Page:
         """The HTML of a template alone: a region that a page includes and a stream sends anew."""
         fixed = {"page": self, "now_us": self.now_us, "theme": theme_of(self.request), "csrf_field_name": CSRF_FIELD}
         return render(template, **fixed, **values)
+
+    def bound_to_session(self, token: Secret) -> Self:
+        """The same exchange in a session that has just begun, so that what it leaves is for that one."""
+        return replace(self, bound_to=token)
 
     def redirect(self, path: str, flash: str = "") -> Response:
         """Go to a path of ours after a form, where `flash` is said once."""

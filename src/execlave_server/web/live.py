@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from starlette.requests import Request
@@ -55,7 +55,7 @@ class LivePages:
 
         async def answer(request: Request) -> Response:
             try:
-                page = await server.admit(server.stranger(route, request))
+                page = await server.admit(await server.identify(server.stranger(route, request)))
             except ExeclaveServerError as error:
                 status = _NOT_A_STREAM if isinstance(error, UnauthorizedError) else error.status
                 return Response(None, status, PAGE_HEADERS)
@@ -81,7 +81,7 @@ class LivePages:
         try:
             while not self._ending() and not await page.request.is_disconnected():
                 try:
-                    page = await server.admit(page)
+                    page = await server.admit(await server.identify(replace(page, open_session=None)))
                     fragment = await topic.fragment(page)
                 except UnavailableError:
                     fragment = shown  # the database is away; what is shown stays until it is back

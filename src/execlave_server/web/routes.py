@@ -15,12 +15,14 @@ from execlave_server.web.approvals import pages as approvals
 from execlave_server.web.audit import pages as audit
 from execlave_server.web.budgets import pages as budgets
 from execlave_server.web.exchange import Access, PageRoute
+from execlave_server.web.incidents import pages as incidents
 from execlave_server.web.integrations import pages as integrations
 from execlave_server.web.live import LivePages, Topic
 from execlave_server.web.overview import pages as overview
 from execlave_server.web.policies import pages as policies
 from execlave_server.web.settings import pages as settings
 from execlave_server.web.static_files import STATIC_PREFIX, answer_static
+from execlave_server.web.traces import pages as traces
 
 ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
@@ -32,12 +34,17 @@ ROUTES: tuple[PageRoute, ...] = (
     *audit.ROUTES,
     *settings.ROUTES,
     *integrations.ROUTES,
+    *traces.ROUTES,
+    *incidents.ROUTES,
 )
 TOPICS: tuple[Topic, ...] = (
+    *settings.TOPICS,
     Topic("destination", Permission.DESTINATIONS_READ, integrations.fragment_state),
     Topic("approvals", Permission.APPROVALS_READ, approvals.fragment_queue),
     Topic("verification", Permission.AUDIT_READ, audit.fragment_verification),
     Topic("overview", Access.SIGNED_IN, overview.fragment_now),
+    *traces.TOPICS,
+    *incidents.TOPICS,
 )
 
 

@@ -26,6 +26,23 @@ update users set disabled_at_us = :now_us
 where organization = :organization and id = :id and disabled_at_us is null
 returning id
 
+-- name: enable_person
+update users set disabled_at_us = null
+where organization = :organization and id = :id and disabled_at_us is not null
+returning id
+
+-- name: set_role
+update users set role = :role where organization = :organization and id = :id and role <> :role returning id
+
+-- name: rename_person
+update users set name = :name where organization = :organization and id = :id returning id
+
+-- name: another_owner
+select id from users
+where organization = :organization and role = 'owner' and disabled_at_us is null and id <> :id
+order by id
+limit 1
+
 -- name: set_password
 update users set password_hash = :password_hash where organization = :organization and id = :id returning id
 

@@ -3,13 +3,14 @@
 from starlette.responses import Response
 
 from execlave_server.actions.sign_in import Credentials, sign_in, sign_out
-from execlave_server.errors import ForbiddenError, SignInFailedError, TooManySignInsError
+from execlave_server.errors import SignInFailedError, TooManySignInsError
 from execlave_server.model.secret import Secret
 from execlave_server.settings import is_loopback
+from execlave_server.web.account import invitations
 from execlave_server.web.cookies import (
     SESSION_COOKIE,
-    THEMES,
     VISIT_COOKIE,
+    Theme,
     begin_session,
     drop_cookie,
     remember_theme,
@@ -39,7 +40,7 @@ async def post_sign_in(page: Page) -> Response:
         password=Secret(page.form.raw("password")),
         organization_id=page.form["organization"] or None,
         address=page.address,
-        browser=page.request.headers.get("user-agent", ""),
+        browser=page.browser,
     )
     try:
         session = await sign_in(page.services, credentials)
@@ -64,11 +65,8 @@ async def post_sign_out(page: Page) -> Response:
 
 async def post_theme(page: Page) -> Response:
     """Light, dark or as the system has it, in this browser."""
-    theme = page.form["theme"]
-    if theme not in THEMES:
-        raise ForbiddenError(f"There is no such theme. Choose one of {', '.join(THEMES)}.")
     response = page.redirect(safe_next(page.form["back"]))
-    remember_theme(response, theme)
+    remember_theme(response, page.form.choice("theme", Theme))
     return response
 
 
@@ -84,4 +82,5 @@ ROUTES = (
     PageRoute("POST", "/sign-in", Access.PUBLIC, post_sign_in),
     PageRoute("POST", "/sign-out", Access.SIGNED_IN, post_sign_out),
     PageRoute("POST", "/theme", Access.PUBLIC, post_theme),
+    *invitations.ROUTES,
 )

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from execlave_server.web.exchange import Access, Page, PageRoute
-from execlave_server.web.settings import profile, sessions
+from execlave_server.web.settings import keys, members, organization, profile, sessions
 
 FIRST = "/settings/profile"
 
@@ -17,4 +17,9 @@ ROUTES = (
     PageRoute("GET", "/settings", Access.SIGNED_IN, go_to_first, "settings"),
     *profile.ROUTES,
     *sessions.ROUTES,
+    *keys.ROUTES,
+    *members.ROUTES,
+    *organization.ROUTES,
 )
+
+TOPICS = (sessions.TOPIC,)

@@ -5,14 +5,37 @@ from starlette.responses import Response
 from execlave_server.actions.person_sessions import end_other_sessions, end_session, list_sessions
 from execlave_server.web.cookies import SESSION_COOKIE, drop_cookie
 from execlave_server.web.exchange import Access, Page, PageRoute
+from execlave_server.web.live import Topic
 
 _PATH = "/settings/sessions"
+_BROWSERS = (  # the first mark found names it: most browsers also carry the marks of others
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
 
 
 async def show_sessions(page: Page) -> Response:
     """Every live session of this person."""
     sessions = await list_sessions(page.services, page.person)
-    return page.render("settings/sessions.html", tab="sessions", sessions=sessions)
+    return page.render("settings/sessions.html", tab="sessions", sessions=sessions, browser_name=browser_name)
+
+
+async def sessions_fragment(page: Page) -> str:
+    """The list alone, as the page has it."""
+    sessions = await list_sessions(page.services, page.person)
+    return page.fragment("settings/_sessions.html", sessions=sessions, browser_name=browser_name)
+
+
+def browser_name(user_agent: str | None) -> str:
+    """What a browser calls itself, in the words of its owner; a program that signed in says what it is itself."""
+    if not user_agent:
+        return "a program, over the HTTP API"
+    name = next((said for mark, said in _BROWSERS if mark in user_agent), None)
+    system = next((said for mark, said in _SYSTEMS if mark in user_agent), None)
+    return f"{name} on {system}" if name and system else user_agent
 
 
 async def post_end(page: Page) -> Response:
@@ -37,3 +60,4 @@ ROUTES = (
     PageRoute("POST", f"{_PATH}/others/end", Access.SIGNED_IN, post_end_others, "settings"),
     PageRoute("POST", f"{_PATH}/{{session}}/end", Access.SIGNED_IN, post_end, "settings"),
 )
+TOPIC = Topic("sessions", Access.SIGNED_IN, sessions_fragment)

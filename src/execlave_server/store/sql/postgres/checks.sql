@@ -31,3 +31,10 @@ select :hash, id, :now_us, :expires_at_us, :now_us, :address, :browser from user
 where id = :person and password_hash = :password_hash and disabled_at_us is null
 for share
 returning person
+
+-- name: another_owner
+select id from users
+where organization = :organization and role = 'owner' and disabled_at_us is null and id <> :id
+order by id
+limit 1
+for share

@@ -1,0 +1,1 @@
+"""Incidents: the list, and one incident with its timeline and what can be done."""

@@ -1,0 +1,1 @@
+"""Traces: the list, and one trace with everything about it."""
