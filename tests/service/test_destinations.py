@@ -163,6 +163,23 @@ class TestLife:
         assert (off["heartbeat"], on) == (False, {"id": made["id"], "heartbeat": True})
         assert add(heartbeat=False)["heartbeat"] is False
 
+    def test_events_are_on_until_they_are_switched_off(self, platform, admin, add):
+        """An enabled destination is told of its own beginning; PATCH and the command line switch it."""
+        made = add(service="told")
+        test_of(admin, made)
+        assert admin.post(f"{PATH}/{made['id']}/enable").data["events"] is True
+
+        def told() -> bool:
+            events = [log for log in platform.sandbox.events() if log["service"] == "told"]
+            return any(log["execlave"]["event"] == "destination.enabled" for log in events)
+
+        wait_for(told, "an event")
+        off = admin.patch(f"{PATH}/{made['id']}", {"events": False}).data
+        on = platform.installation.run_json("destination", "events", made["id"], "on")
+
+        assert (off["events"], on) == (False, {"id": made["id"], "events": True})
+        assert add(events=False)["events"] is False
+
 
 class TestCandidate:
     def test_a_new_key_takes_over_only_when_it_passes(self, platform, admin, add):
