@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import os
 import random
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +19,13 @@ import apsw
 from enforce import ask, bodies
 from export import fill
 from ingest import INGEST_PATH, TRACES_PER_REQUEST, TraceBodies
-from report import Target, medians, publish
+from report import RESAMPLES, Target, bootstrapped, medians, publish
 from rig import Client, Product, allow_every_core, noise_of, percentile, require_cores, scratch, sink
 
 REQUESTS_PER_S = 200
 CLIENTS = 4
 INGEST_REQUESTS_PER_S = 10  # a thousand traces a second go on in every arm
 SETTLE_S = 0.5  # between the change of the arm and its window
-RESAMPLES = 2_000
 P50_RATIO_MAX = 1.1
 P99_RATIO_MAX = 1.25
 P99_RATIO_DRAINING_MAX = 1.5
@@ -138,10 +136,7 @@ def rotations(product: Product, sink_port: int, count: int, seconds: float) -> I
 
 def compare(rows: Sequence[dict[str, float]], ratio: Callable[[int], float]) -> tuple[float, float, float]:
     """The median of a paired ratio over the rotations, and its 95 % bootstrap interval."""
-    ratios = [ratio(number) for number in range(len(rows))]
-    chance = random.Random(2)
-    resampled = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
-    return statistics.median(ratios), resampled[int(RESAMPLES * 0.025)], resampled[int(RESAMPLES * 0.975)]
+    return bootstrapped([ratio(number) for number in range(len(rows))])
 
 
 def judge(rows: Sequence[dict[str, float]]) -> Iterator[Target]:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import random
 import statistics
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import apsw
 import execlave_server
 
 RESULTS = Path(__file__).with_name("results")
+RESAMPLES = 2_000
 
 
 class Target(NamedTuple):
@@ -26,6 +28,13 @@ class Target(NamedTuple):
 def medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
     """The median of each column."""
     return {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
+
+
+def bootstrapped(values: Sequence[float]) -> tuple[float, float, float]:
+    """The median, and its 95 % bootstrap interval."""
+    chance = random.Random(2)
+    resampled = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES))
+    return statistics.median(values), resampled[int(RESAMPLES * 0.025)], resampled[int(RESAMPLES * 0.975)]
 
 
 NOISE = """steal_%: time the host took from all cores (/proc/stat). fdatasync_p50_ms: 400 appends of 4 KiB to a file

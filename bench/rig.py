@@ -94,6 +94,15 @@ def _cpu_ticks() -> list[int]:
     return [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
 
+def core_seconds(core: int) -> float:
+    """How long a core has worked so far, for whomever; what the host stole is part of it."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            ticks = [int(field) for field in line.split()[1:9]]
+            return (sum(ticks) - ticks[3] - ticks[4]) / _TICKS_PER_S
+    raise RuntimeError(f"there is no core {core}")
+
+
 @contextlib.contextmanager
 def noise_of(folder: Path, row: dict[str, float]) -> Iterator[None]:
     """Add to a round's row what the host did meanwhile: the time it stole, and what a commit on its disk costs."""

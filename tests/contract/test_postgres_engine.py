@@ -188,7 +188,8 @@ class TestChecksBind:
 
         async def pause() -> None:
             for now_us in range(2, 30):
-                row = {"organization": acme.number, "id": agent, "status": "paused", "reason": None, "now_us": now_us}
+                row = {"organization": acme.number, "id": agent, "status": "paused", "now_us": now_us}
+                row |= {"reason": None, "salt": None}
                 await first.commit(Write(calls=[Call("set_agent_status", row)]))
                 acknowledged.append(now_us)
 

@@ -20,7 +20,8 @@ from execlave_server.actions.read_policies import StoredPolicy, StoredVersion
 from execlave_server.actions.read_shadow import PastDecision
 from execlave_server.actions.read_stored import BatchRow, EndOfChain
 from execlave_server.actions.read_trace_deliveries import TraceDeliveryRow
-from execlave_server.actions.requeue_parked import LedgerState, ParkedLog
+from execlave_server.actions.requeue_log import LedgerState
+from execlave_server.actions.requeue_parked import ParkedLog
 from execlave_server.actions.resolve_trace import Resolution
 from execlave_server.actions.rotate_secrets import SealedSecret
 from execlave_server.actions.sweep import ExpiredBatch
@@ -60,6 +61,7 @@ FOUND_AS = [
     (Entry, "last_settings"),
     (StoredDecision, "decisions_of_trace"),
     (StoredDecision, "evidence_decisions"),
+    (StoredDecision, "stored_decision"),
     (StoredEventLog, "evidence_event_logs"),
     (StoredTrace, "evidence_traces"),
     (StoredTrace, "spans_of_trace"),
@@ -90,6 +92,7 @@ FOUND_AS = [
     (Person, "session_person"),
     (QueueFacts, "queue_facts"),
     (Reservation, "claimable_reservations"),
+    (Reservation, "find_reservation"),
     (Reservation, "lapsed_reservations"),
     (SealedSecret, "list_sealed"),
     (StoredBudget, "find_budget_rule"),
@@ -133,7 +136,14 @@ def status(acme, agent_uuid, wanted, reason=None, now_us=5):
     """The kill switch."""
     return Call(
         "set_agent_status",
-        {"organization": acme.number, "id": agent_uuid, "status": wanted, "reason": reason, "now_us": now_us},
+        {
+            "organization": acme.number,
+            "id": agent_uuid,
+            "status": wanted,
+            "reason": reason,
+            "salt": None,
+            "now_us": now_us,
+        },
     )
 
 

@@ -65,7 +65,7 @@ class TestSweep:
         ran = installation.run("sweep")
         forced = installation.run_json("sweep", "--force")
 
-        assert dry.keys() == {"before", "dryRun", "batches", "traces", "decisions", "left"}
+        assert dry.keys() == {"before", "dryRun", "batches", "traces", "decisions", "approvals", "left"}
         assert (dry["dryRun"], dry["batches"], dry["traces"], dry["left"]) == (True, 1, 1, {"waiting": 1})
         assert kept == [(3,)]
         assert "1 traces in 1 batches" in ran.stdout

@@ -1,9 +1,11 @@
 """Starting and ending: what `serve`, `worker` and `sandbox` refuse to start on, and that they leave nothing behind."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from harness import (
@@ -18,6 +20,8 @@ from harness import (
     running,
     wait_for,
 )
+
+from execlave_server.app.worker_process import WORKER_NICENESS
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,18 @@ class TestServe:
 
                 assert after != before
             assert server.anyone.get("/ready").status == 200
+
+    def test_the_worker_goes_last(self, installation):
+        """The worker has a lower priority than the server, also where the kernel shares the cores out by session."""
+        with running(installation.serve()) as server:
+            worker, answering = server.child("worker"), server.child("server-process")
+            wait_for(lambda: os.getpriority(os.PRIO_PROCESS, worker) == WORKER_NICENESS, "a worker that goes last")
+            of_session = Path(f"/proc/{worker}/autogroup")
+            if of_session.exists() and "nice" in of_session.read_text():
+                wait_for(lambda: f"nice {WORKER_NICENESS}" in of_session.read_text(), "a session that goes last")
+                assert "nice 0" in Path(f"/proc/{answering}/autogroup").read_text()
+
+            assert os.getpriority(os.PRIO_PROCESS, answering) == os.getpriority(os.PRIO_PROCESS, 0)
 
     def test_without_a_worker_one_can_be_run_apart(self, installation, sandbox):
         """`serve --no-worker` exports nothing by itself; a `worker` of its own does, and ends on SIGTERM."""

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from genai_prices import Usage, calc_price
 from hypothesis import given
@@ -69,3 +72,15 @@ def test_no_name_raises(model, prompt_tokens, completion_tokens):
     estimated = CostEstimator().estimate(model, prompt_tokens, completion_tokens)
 
     assert estimated is None or estimated >= 0
+
+
+def test_loading_reads_the_table_beforehand():
+    """A server reads the table when it starts, so that no trace waits for it; a program that never prices does not."""
+    program = (
+        "import sys; from execlave_server.actions.estimate_cost import CostEstimator; before = 'genai_prices' in "
+        "sys.modules; CostEstimator().load(); print(before, 'genai_prices' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True"]

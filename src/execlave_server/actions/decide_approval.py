@@ -7,6 +7,7 @@ from typing import NamedTuple, NoReturn
 from execlave_server.actions.open_signer import open_signer
 from execlave_server.actions.read_approvals import get_approval, read_event_context
 from execlave_server.actions.services import Services
+from execlave_server.actions.stop_unapproved import stop_unapproved
 from execlave_server.audit.canonical import salted_digest
 from execlave_server.audit.chain import Event
 from execlave_server.audit.events import ApprovalDecided, CertificateIssued, Details, Kind
@@ -52,20 +53,25 @@ async def grant_approval(services: Services, person: Person, approval_id: str, r
         _decided(approval, person, ApprovalStatus.APPROVED, reason, now_us),
         _event(approval, person, Kind.CERTIFICATE_ISSUED, issued, now_us),
     ]
-    return await _commit(services, person, approval, Call("grant_approval", row), events)
+    return await _commit(services, person, approval, Write(charges=[Call("grant_approval", row)], events=events))
 
 
 async def deny_approval(services: Services, person: Person, approval_id: str, reason: str) -> Approval:
-    """Keep the action from running.
+    """Keep the action from running; one trace says that it was stopped.
 
     Raises NotFoundError; ForbiddenError without the permission, or for who asked for it; ConflictError when it is
     decided or expired; ValidationFailedError without a reason.
     """
     approval = await _open_approval(services, person, approval_id, reason)
     now_us = services.clock.now_us()
-    call = Call("deny_approval", _decision(approval, person, reason, now_us))
-    events = [_decided(approval, person, ApprovalStatus.DENIED, reason, now_us)]
-    return await _commit(services, person, approval, call, events)
+    stopped = await stop_unapproved(services, person.organization_id, approval, ApprovalStatus.DENIED, now_us)
+    write = Write(
+        charges=[Call("deny_approval", _decision(approval, person, reason, now_us))],
+        calls=stopped.calls,
+        traces=stopped.traces,
+        events=[_decided(approval, person, ApprovalStatus.DENIED, reason, now_us)],
+    )
+    return await _commit(services, person, approval, write)
 
 
 def claims_of(approval: Approval, organization_id: str, granted: Granted) -> CertificateClaims:
@@ -101,16 +107,14 @@ def _refuse_decided(services: Services, approval: Approval) -> None:
         raise ConflictError(f"The approval {approval.id} is {status}; it can no longer be decided.")
 
 
-async def _commit(
-    services: Services, person: Person, approval: Approval, call: Call, events: list[NewEvent]
-) -> Approval:
+async def _commit(services: Services, person: Person, approval: Approval, write: Write) -> Approval:
     """Commit a decision, if the approval still waits and the person may still decide."""
     standing: Parameters = {"organization": person.organization, "person": person.id}
     check = Check("person_standing", standing, (person.role, None))
     context = await read_event_context(services, approval)
-    events = [replace(event, context=context) for event in events]
+    events = [replace(event, context=context) for event in write.events if isinstance(event, NewEvent)]
     try:
-        await services.store.commit(Write(checks=[check], charges=[call], events=events))
+        await services.store.commit(replace(write, checks=[check], events=events))
     except StaleError:
         await _explain(services, approval)
     return await get_approval(services, approval.organization, approval.id)

@@ -1,15 +1,14 @@
 """Before an agent acts: decide, record the decision, answer."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
 
 from execlave_server.actions.ask_validator import Answers
-from execlave_server.actions.gather_facts import Gathered, charges_of, gather_facts, reservation_of
-from execlave_server.actions.ingest_traces import SentItem, new_trace
+from execlave_server.actions.gather_facts import Gathered, Kept, charges_of, gather_facts, reservation_of
 from execlave_server.actions.judge_traces import governed_of
 from execlave_server.actions.meter import nano
 from execlave_server.actions.read_agents import standing_checks
@@ -17,6 +16,7 @@ from execlave_server.actions.read_policies import Policies
 from execlave_server.actions.record_decision import DecisionFacts, new_decision
 from execlave_server.actions.request_approval import ApprovalRequest, RequestedApproval, request_approval
 from execlave_server.actions.services import Services
+from execlave_server.actions.stopped_trace import StoppedAction, stopped_trace
 from execlave_server.actions.watch_budgets import budget_effects
 from execlave_server.audit.records import MatchedPolicy
 from execlave_server.datadog.logs import Governed
@@ -25,7 +25,7 @@ from execlave_server.model.agents import Agent, resolve_agent
 from execlave_server.model.approvals import requester_of
 from execlave_server.model.decisions import Decision, Outcome, Violation
 from execlave_server.model.organizations import ApiKey
-from execlave_server.model.traces import NewTrace, TraceItem, TraceStatus
+from execlave_server.model.traces import NewTrace, TraceStatus
 from execlave_server.model.verdicts import PolicyViolation, Ruling, Verdict
 from execlave_server.policy.action import Action, Facts
 from execlave_server.policy.budgets import add_violations, judge_budgets
@@ -153,11 +153,13 @@ async def _judge(services: Services, basis: _Basis, asked: Asked, answered: Answ
     )
     if decision.outcome is not Outcome.APPROVAL_REQUIRED:
         return _Judged(decision, verdict, action, gathered)
-    approval = _ask_a_person(services, basis, asked, decision)
+    approval = _ask_a_person(services, basis, asked, action, decision)
     return _Judged(msgspec.structs.replace(decision, approval_id=approval.id), verdict, action, gathered, approval)
 
 
-def _ask_a_person(services: Services, basis: _Basis, asked: Asked, decision: Decision) -> RequestedApproval:
+def _ask_a_person(
+    services: Services, basis: _Basis, asked: Asked, action: Action, decision: Decision
+) -> RequestedApproval:
     wanted = ApprovalRequest(
         key=basis.key,
         agent=basis.agent,
@@ -169,9 +171,20 @@ def _ask_a_person(services: Services, basis: _Basis, asked: Asked, decision: Dec
         tools=asked.action.tools,
         violations=tuple(found for found in decision.violations if isinstance(found, PolicyViolation)),
         trace_id=asked.trace_id,
+        parent_span_id=asked.parent_span_id,
+        session_id=asked.session_id,
+        user_id=asked.user_id,
         requester=requester_of(asked.action.metadata),
+        alerts_unverified=_alerts_unverified(basis, action, decision),
     )
     return request_approval(services.clock, wanted)
+
+
+def _alerts_unverified(basis: _Basis, action: Action, decision: Decision) -> bool:
+    """True where one of the policies that ask for the approval wants it told that it was granted and never used."""
+    asking = {found.policy_id for found in decision.violations}
+    judging = (policy for _, policy in basis.policies.compiled.select(action).checks)
+    return any(policy.alert_on_unverified_execution for policy in judging if policy.id in asking)
 
 
 async def _decide(compiled: CompiledPolicies, action: Action, facts: Facts) -> Verdict:
@@ -224,7 +237,13 @@ def _write(services: Services, basis: _Basis, asked: Asked, judged: _Judged, sta
     if runs and gathered:
         asking = basis.policies.compiled.select(action).asking
         charges = charges_of(organization, gathered, action, asking)
-        calls = reservation_of(organization, gathered, action, asking, decision_id=decision.id, trace_id=asked.trace_id)
+        calls = reservation_of(
+            organization,
+            gathered,
+            action,
+            asking,
+            kept=Kept(decision.id, asked.trace_id, judged.approval.id if judged.approval else None),
+        )
     if gathered:
         cost, read_at_us = nano(action.cost_usd), gathered.facts.now_us
         effects = budget_effects(organization, basis.agent, gathered.held_to, cost, read_at_us, runs=runs)
@@ -258,34 +277,25 @@ def _trace_of(services: Services, basis: _Basis, asked: Asked, judged: _Judged, 
     """The record of an action that was stopped: the SDK's adapters send none."""
     decision, action = judged.decision, judged.action
     tool = _offending_tool(basis, judged) if action.tools else None
-    span = {
-        "spanId": decision.id,
-        "parentSpanId": asked.parent_span_id,
-        "spanName": tool,
-        "spanKind": "tool" if tool else None,
-        "decisionId": decision.id,
-    }
     assert decision.trace_id is not None
     assert decision.status is not None
-    said = {
-        "traceId": decision.trace_id,
-        "agentId": (basis.agent.agent_id if basis.agent else action.agent_id) or None,
-        "environment": action.environment or (basis.agent.environment if basis.agent else None),
-        "sessionId": asked.session_id,
-        "userId": asked.user_id,
-        "status": decision.status,
-        "spanType": "tool" if tool else None,
-        "timestamp": now_us // 1_000,
-        "errorType": "PolicyBlockedError",
-        "errorMessage": _message_of(decision.violations[0]),
-        "metadata": _present(span),
-    }
-    raw = msgspec.json.encode(_present(said))
-    item = msgspec.json.decode(raw, type=TraceItem)
-    [salt] = services.clock.salts(1)
-    sent = SentItem(raw, item, decision.id, now_us // 1_000)
-    governed = governed_by(decision)
-    return new_trace(services.costs, basis.key, sent, basis.agent, now_us=now_us, salt=salt, governed=governed)
+    stopped = StoppedAction(
+        organization_id=basis.key.organization_id,
+        decision=decision.id,
+        trace_id=decision.trace_id,
+        agent=basis.agent,
+        agent_reference=action.agent_id,
+        environment=action.environment,
+        tool=tool,
+        status=decision.status,
+        error_type="PolicyBlockedError",
+        message=_message_of(decision.violations[0]),
+        governed=governed_by(decision),
+        parent_span_id=asked.parent_span_id,
+        session_id=asked.session_id,
+        user_id=asked.user_id,
+    )
+    return stopped_trace(services, stopped, now_us)
 
 
 def governed_by(decision: Decision) -> Governed:
@@ -307,10 +317,6 @@ def _offending_tool(basis: _Basis, judged: _Judged) -> str:
             if alone.ruling is Ruling.BLOCK:
                 return tool
     return tools[0]
-
-
-def _present(said: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def _known(action: Action, key: ApiKey, agent: Agent | None) -> Action:

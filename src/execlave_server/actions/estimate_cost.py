@@ -4,6 +4,7 @@ from typing import Any
 from msgspec import Struct
 
 MODELS_REMEMBERED = 4_096  # model names come from clients
+_ANY_MODEL = "gpt-4o"
 _TOKENS_PER_PRICE = 1_000_000  # prices are per million tokens
 
 Tiers = list[tuple[int, float]]  # (more prompt tokens than this, USD per million), the longest prompts first
@@ -11,6 +12,10 @@ Tiers = list[tuple[int, float]]  # (more prompt tokens than this, USD per millio
 
 class CostEstimator:
     """Prices tokens by the table of genai-prices, kept in its release; nothing is fetched."""
+
+    def load(self) -> None:
+        """Read the table, some 0.1 s, which the first price would wait for otherwise. Any thread."""
+        _prices_of(_ANY_MODEL)
 
     def estimate(self, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
         """USD for these tokens, or None when the table does not know the model or the counts are absurd."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -86,6 +87,14 @@ async def _baseline(services: Services, organization: int, action: Action) -> Ma
     return await baseline_of(services, organization, action.agent_uuid)
 
 
+class Kept(NamedTuple):
+    """What a reservation is remembered under: its decision, the trace that may claim it, the approval it waits for."""
+
+    decision: str
+    trace_id: str | None
+    approval: str | None = None
+
+
 def charges_of(organization: int, gathered: Gathered, action: Action, policies: Sequence[Policy]) -> list[Call]:
     """What a decision that lets the action go counts within the caps that would block it."""
     caps, amount = _caps(policies), nano(action.cost_usd)
@@ -106,8 +115,7 @@ def reservation_of(
     action: Action,
     policies: Sequence[Policy],
     *,
-    decision_id: str,
-    trace_id: str | None,
+    kept: Kept,
 ) -> list[Call]:
     """Reserve the cost where no cap holds it, and remember all of it, to be claimed by the trace."""
     amount = nano(action.cost_usd)
@@ -117,8 +125,8 @@ def reservation_of(
     agent, now_us = action.agent_uuid or action.agent_id, gathered.facts.now_us
     names = msgspec.json.encode(list(gathered.money)).decode()
     free = {meter: amount for name, meter in gathered.money.items() if name not in capped}
-    kept = Reservation(decision_id, organization, agent, trace_id, amount, names)
-    return [add(organization, free, reserved=True), reserve(kept, now_us)]
+    reservation = Reservation(kept.decision, organization, agent, kept.trace_id, amount, names)
+    return [add(organization, free, reserved=True), reserve(reservation, now_us, kept.approval)]
 
 
 def _money_caps(gathered: Gathered, policies: Sequence[Policy]) -> dict[str, int]:

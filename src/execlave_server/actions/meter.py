@@ -12,12 +12,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from execlave_server.audit.canonical import NANO
+from execlave_server.model.approvals import APPROVAL_LIFE_US, CERTIFICATE_LIFE_US
 from execlave_server.model.budgets import BudgetRule, BudgetScope, Payer
 from execlave_server.model.policy_rules import Scope, Window
 from execlave_server.policy.action import Counter, Spend
 from execlave_server.store.protocol import Call, Parameters, Store, integer
 
 RESERVATION_US = 600_000_000  # an action that ran has reported its cost by then
+APPROVAL_RESERVATION_US = APPROVAL_LIFE_US + CERTIFICATE_LIFE_US + RESERVATION_US  # as late as an approved one may
 NO_CAP = (1 << 62) - 1
 SPENT_MAX = NO_CAP // 4  # beyond a billion dollars a meter stands still, so that no sum overflows
 _ALWAYS = (BudgetScope.ORGANIZATION, BudgetScope.AGENT)
@@ -48,7 +50,7 @@ class Meter(Struct, frozen=True):
     name: str
     starts_at_us: int
     ends_at_us: int
-    kept_us: int = RESERVATION_US
+    kept_us: int = APPROVAL_RESERVATION_US
 
     @property
     def expires_at_us(self) -> int:
@@ -130,10 +132,20 @@ def mark(organization: int, meter: Meter, *, of: Meter, threshold: int) -> Call:
     return Call("mark_meter", row)
 
 
-def reserve(kept: Reservation, now_us: int) -> Call:
-    """Remember what a decision reserved, and where."""
-    row: Parameters = {**msgspec.structs.asdict(kept), "lapses_at_us": now_us + RESERVATION_US}
+def reserve(kept: Reservation, now_us: int, approval: str | None = None) -> Call:
+    """Remember what a decision reserved, and where.
+
+    While it waits for an approval only `free_reservation` lets a trace claim it that does not name its decision.
+    """
+    lasts_us = RESERVATION_US if approval is None else APPROVAL_RESERVATION_US
+    row: Parameters = {**msgspec.structs.asdict(kept), "approval": approval, "lapses_at_us": now_us + lasts_us}
     return Call("insert_reservation", row)
+
+
+def free_reservation(organization: int, decision: str, now_us: int) -> Call:
+    """What an approved action reserved is any trace's of it from now on, since it may run now, and lapses as usual."""
+    row: Parameters = {"organization": organization, "id": decision, "lapses_at_us": now_us + RESERVATION_US}
+    return Call("free_reservation", row)
 
 
 def add(organization: int, amounts: Mapping[Meter, int], *, reserved: bool = False) -> Call:

@@ -26,13 +26,18 @@ async def get_approval(services: Services, organization: int, approval_id: str) 
     return approval
 
 
-async def read_event_context(services: Services, approval: Approval) -> EventContext:
-    """What the logs of this approval's events say beside their entries."""
+async def agent_of_approval(services: Services, approval: Approval) -> Agent | None:
+    """The agent that wants to act, as the registry has it now."""
     reference = approval.agent or approval.agent_reference
     named: Parameters = {"organization": approval.organization, "reference": reference}
     agents = await services.store.find(Agent, "agents_named", named)
+    return resolve_agent(agents, reference, approval.environment)
+
+
+async def read_event_context(services: Services, approval: Approval) -> EventContext:
+    """What the logs of this approval's events say beside their entries."""
     return approval_context(
-        resolve_agent(agents, reference, approval.environment),
+        await agent_of_approval(services, approval),
         approval.agent_reference,
         environment=approval.environment,
         decision_id=approval.decision,

@@ -39,6 +39,9 @@ class ApprovalRequest(Struct, frozen=True):
     trace_id: str | None = None
     requester: str | None = None
     alerts_unverified: bool = True
+    parent_span_id: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
 
 
 class RequestedApproval(NamedTuple):
@@ -77,6 +80,9 @@ def request_approval(clock: Clock, request: ApprovalRequest) -> RequestedApprova
         "alerts_unverified": int(request.alerts_unverified),
         "requested_at_us": now_us,
         "expires_at_us": expires_at_us,
+        "parent_span_id": request.parent_span_id,
+        "session_id": request.session_id,
+        "user_id": request.user_id,
     }
     details = ApprovalDetails(
         action_digest=salted_digest(salt, b"action", request.action_digest.encode()),

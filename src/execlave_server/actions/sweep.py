@@ -18,6 +18,7 @@ BATCHES_PER_PAGE = 500  # looked at in one read
 ROWS_PER_STEP = 500  # traces and decisions, in one transaction, but for a single batch that has more: some milliseconds
 BATCHES_PER_STEP = 100  # the same, where batches are small
 DECISIONS_PER_STEP = 500  # of those that are of no batch
+APPROVALS_PER_STEP = 500
 REST_PER_WORK = 9  # a sweep has at most a tenth of the writer's time: 15,000 traces a second when measured
 REST_S_MIN = 0.01
 DAY_US = 86_400_000_000
@@ -99,6 +100,7 @@ class Swept:
     batches: int = 0
     traces: int = 0
     decisions: int = 0
+    approvals: int = 0
     left: Counter[Left] = field(default_factory=Counter)
 
     @property
@@ -170,6 +172,7 @@ class Sweep:
         for organization in await self._store.find(Organization, "list_organizations"):
             await self._sweep_batches(organization.number)
             await self._sweep_decisions(organization.number)
+            await self._sweep_approvals(organization.number)
         if not self._wanted.dry_run:
             await self._commit(Write(calls=[Call("drop_swept_days", {"before_us": self._wanted.before_us})]))
         return self._swept
@@ -237,6 +240,23 @@ class Sweep:
             gone = len(written.rows[len(chained.opening) + 1])
             self._swept.decisions += gone
             left = left - gone if gone else 0
+
+    async def _sweep_approvals(self, organization: int) -> None:
+        """Approvals are no evidence, the chain is: those whose time is over go without an entry."""
+        old: dict[str, Value] = {
+            "organization": organization,
+            "before_us": self._wanted.before_us,
+            "now_us": self._clock.now_us(),
+        }
+        if self._wanted.dry_run:
+            self._swept.approvals += integer((await self._store.rows("old_approvals", old))[0][0])
+            return
+        while True:
+            call = Call("sweep_old_approvals", {**old, "limit": APPROVALS_PER_STEP})
+            gone = len((await self._commit(Write(calls=[call]))).rows[0])
+            self._swept.approvals += gone
+            if gone < APPROVALS_PER_STEP:
+                return
 
     async def _chained(self, organization: int, batches: Sequence[int], now_us: int) -> SweepRecord:
         wanted = self._wanted

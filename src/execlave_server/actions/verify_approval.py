@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from execlave_server.actions.decide_approval import Granted, claims_of
+from execlave_server.actions.meter import free_reservation
 from execlave_server.actions.open_signer import open_signer
 from execlave_server.actions.read_agents import standing_checks
 from execlave_server.actions.read_approvals import find_approval, read_event_context
@@ -58,7 +59,8 @@ async def verify_approval(services: Services, key: ApiKey, approval_id: str, act
             "now_us": now_us,
         }
         event = _event(key, approval, Kind.APPROVAL_VERIFIED, None, now_us)
-        write = Write(checks=checks, charges=[Call("use_certificate", use)], events=[event])
+        freed = free_reservation(approval.organization, approval.decision, now_us)
+        write = Write(checks=checks, charges=[Call("use_certificate", use)], calls=[freed], events=[event])
         try:
             await services.store.commit(write)
         except StaleError:

@@ -101,6 +101,9 @@ class Approval(Struct, frozen=True):
     certificate_expires_at_us: int | None
     certificate_verified_at_us: int | None
     unverified_at_us: int | None
+    parent_span_id: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
 
     def status_at(self, now_us: int) -> ApprovalStatus:
         """Its status by the clock, whether or not the sweep has been here."""

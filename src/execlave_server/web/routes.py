@@ -7,14 +7,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from execlave_server.actions.services import Services
-from execlave_server.model.permissions import Permission
 from execlave_server.web.account import pages as account
 from execlave_server.web.agents import pages as agents
 from execlave_server.web.answer import PageServer
 from execlave_server.web.approvals import pages as approvals
 from execlave_server.web.audit import pages as audit
 from execlave_server.web.budgets import pages as budgets
-from execlave_server.web.exchange import Access, PageRoute
+from execlave_server.web.exchange import PageRoute
 from execlave_server.web.incidents import pages as incidents
 from execlave_server.web.integrations import pages as integrations
 from execlave_server.web.live import LivePages, Topic
@@ -27,6 +26,8 @@ from execlave_server.web.traces import pages as traces
 ROUTES: tuple[PageRoute, ...] = (
     *account.ROUTES,
     *overview.ROUTES,
+    *traces.ROUTES,
+    *incidents.ROUTES,
     *agents.ROUTES,
     *policies.ROUTES,
     *approvals.ROUTES,
@@ -34,17 +35,15 @@ ROUTES: tuple[PageRoute, ...] = (
     *audit.ROUTES,
     *settings.ROUTES,
     *integrations.ROUTES,
-    *traces.ROUTES,
-    *incidents.ROUTES,
 )
 TOPICS: tuple[Topic, ...] = (
-    *settings.TOPICS,
-    Topic("destination", Permission.DESTINATIONS_READ, integrations.fragment_state),
-    Topic("approvals", Permission.APPROVALS_READ, approvals.fragment_queue),
-    Topic("verification", Permission.AUDIT_READ, audit.fragment_verification),
-    Topic("overview", Access.SIGNED_IN, overview.fragment_now),
+    *overview.TOPICS,
     *traces.TOPICS,
     *incidents.TOPICS,
+    *approvals.TOPICS,
+    *audit.TOPICS,
+    *settings.TOPICS,
+    *integrations.TOPICS,
 )
 
 

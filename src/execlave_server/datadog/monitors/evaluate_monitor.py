@@ -64,6 +64,8 @@ class GroupState:
     told_us: int | None = None
     told_again: int = 0
     log: Any = None
+    at_rest: bool = False
+    """Nothing is in its window and nothing changed: until a log comes, no evaluation can change anything."""
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class MonitorEvaluation:
                 return
             state = self.groups[group] = GroupState(open_window(self.query.aggregation), at_us, at_us)
         state.window.add(at_us // MINUTE_US, value)
+        state.at_rest = False
         state.first_seen_us = min(state.first_seen_us, at_us)
         if at_us >= state.last_seen_us:
             state.last_seen_us = at_us
@@ -117,14 +120,19 @@ class MonitorEvaluation:
         last = (seen_us - 1) // MINUTE_US
         changes = []
         for group, state in list(self.groups.items()):
-            state.window.slide(last - self.query.window_minutes + 1, last)
+            if not state.at_rest:
+                state.window.slide(last - self.query.window_minutes + 1, last)
             if self.query.group_by and self._is_over(state, at_us):
                 del self.groups[group]
                 continue
             if self.query.group_by and at_us - state.first_seen_us < (options.new_group_delay or 0) * 1_000_000:
                 continue
+            if state.at_rest:
+                continue
             if change := self._evaluate(group, state, at_us):
                 changes.append(change)
+            elif not options.renotify_interval and not options.no_data_timeframe:
+                state.at_rest = state.window.is_empty
         return changes
 
     def _is_over(self, state: GroupState, at_us: int) -> bool:
@@ -193,8 +201,9 @@ class MonitorEvaluation:
     def _tell_again(self, state: GroupState, at_us: int) -> bool:
         options = self.definition.options
         interval_us = (options.renotify_interval or 0) * MINUTE_US
-        statuses = {each.lower() for each in options.renotify_statuses or ("alert", "no data")}
-        if not interval_us or state.told_us is None or state.status.lower() not in statuses:
+        if not interval_us or state.told_us is None:
+            return False
+        if state.status.lower() not in {each.lower() for each in options.renotify_statuses or ("alert", "no data")}:
             return False
         if options.renotify_occurrences is not None and state.told_again >= options.renotify_occurrences:
             return False

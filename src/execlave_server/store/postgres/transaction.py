@@ -242,7 +242,9 @@ def _rests_on(write: Write) -> Iterable[int]:
                 yield number
 
 
-_METERING = frozenset({"charge_meter", "mark_meter", "add_to_meters", "release_meters", "delete_reservation"})
+_METERING = frozenset(
+    {"charge_meter", "mark_meter", "add_to_meters", "release_meters", "delete_reservation", "free_reservation"}
+)
 _CHANGING = frozenset({"set_agent_status", "insert_policy", "change_policy", "delete_policy"})
 
 

@@ -77,6 +77,12 @@ select id, organization, batch, position, api_key, agent, agent_reference, envir
 from decisions
 where organization = :organization and trace_id = :trace_id
 
+-- name: stored_decision
+select id, organization, batch, position, api_key, agent, agent_reference, environment, outcome, violations, policies,
+  approval, client, action_digest, trace_id, decided_at_us, latency_us, salt, erased
+from decisions
+where organization = :organization and id = :id
+
 -- name: stray_decisions
 select d.id, d.batch, d.decided_at_us
 from decisions d

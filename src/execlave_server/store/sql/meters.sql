@@ -28,8 +28,16 @@ select meter from meters where expires_at_us < :now_us limit 1
 delete from meters where expires_at_us < :now_us
 
 -- name: insert_reservation
-insert into reservations (id, organization, agent, trace_id, amount, meters, lapses_at_us)
-values (:id, :organization, :agent, :trace_id, :amount, :meters, :lapses_at_us)
+insert into reservations (id, organization, agent, trace_id, amount, meters, approval, lapses_at_us)
+values (:id, :organization, :agent, :trace_id, :amount, :meters, :approval, :lapses_at_us)
+
+-- name: free_reservation
+update reservations set approval = null, lapses_at_us = :lapses_at_us
+where organization = :organization and id = :id
+
+-- name: find_reservation
+select id, organization, agent, trace_id, amount, meters
+from reservations where organization = :organization and id = :id
 
 -- name: delete_reservation
 delete from reservations where organization = :organization and id = :id

@@ -5,8 +5,9 @@ from collections import deque
 
 from execlave_server.store.grouping import TRACES_PER_COMMIT_MAX, WRITES_PER_COMMIT_MAX, Job
 
-# What a decision that comes while traces are committed waits for: some 4 ms. Where none came, a group is what waits.
-TRACES_BESIDE_DECISIONS_MAX = 200
+# A request of the SDK, some 2 ms: what a decision that comes while traces are committed waits for. Where none comes, a
+# group is what waits.
+TRACES_BESIDE_DECISIONS_MAX = 100
 
 
 class WaitingWrites:

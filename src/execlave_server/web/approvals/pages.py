@@ -14,6 +14,7 @@ from execlave_server.model.approvals import Approval, ApprovalStatus
 from execlave_server.model.permissions import Permission
 from execlave_server.model.verdicts import PolicyViolation
 from execlave_server.web.exchange import Page, PageRoute
+from execlave_server.web.live import Topic
 
 LIST = "/approvals"
 SHOWN = 50
@@ -149,3 +150,4 @@ ROUTES = (
     PageRoute("POST", f"{LIST}/{{id}}/grant", _DECIDE, post_grant, "approvals"),
     PageRoute("POST", f"{LIST}/{{id}}/deny", _DECIDE, post_deny, "approvals"),
 )
+TOPICS = (Topic("approvals", _READ, fragment_queue),)

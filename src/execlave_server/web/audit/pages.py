@@ -19,6 +19,7 @@ from execlave_server.errors import NotFoundError, ValidationFailedError
 from execlave_server.model.permissions import Permission
 from execlave_server.web.csv_cells import csv_text
 from execlave_server.web.exchange import Form, Page, PageRoute
+from execlave_server.web.live import Topic
 from execlave_server.web.render import iso
 
 LIST = "/audit"
@@ -172,3 +173,4 @@ ROUTES = (
     PageRoute("GET", f"{LIST}/evidence", Permission.TRACES_CONTENT, get_evidence, "audit"),
     PageRoute("GET", f"{LIST}/entries/{{seq}}", Permission.AUDIT_READ, show_entry, "audit"),
 )
+TOPICS = (Topic("verification", Permission.AUDIT_READ, fragment_verification),)

@@ -34,6 +34,7 @@ from execlave_server.web.charts import Series, bar_chart
 from execlave_server.web.exchange import Page, PageRoute
 from execlave_server.web.integrations import past
 from execlave_server.web.integrations.paths import LIST, path_of
+from execlave_server.web.live import Topic
 
 HOURS_SHOWN = 24
 ANSWERS_SHOWN = 10
@@ -241,3 +242,4 @@ ROUTES = (
     PageRoute("POST", f"{LIST}/{{id}}/rotate", _EDIT, post_rotate, "settings"),
     *past.ROUTES,
 )
+TOPICS = (Topic("destination", _READ, fragment_state),)

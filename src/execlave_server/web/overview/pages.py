@@ -20,6 +20,7 @@ from execlave_server.actions.read_delivery_history import read_queues
 from execlave_server.model.agents import AgentStatus
 from execlave_server.web.charts import Series, bar_chart
 from execlave_server.web.exchange import Access, Page, PageRoute
+from execlave_server.web.live import Topic
 from execlave_server.web.render import usd
 
 HOURS_SHOWN = 24
@@ -70,3 +71,4 @@ def _dollars(nano_usd: float) -> str:
 
 
 ROUTES = (PageRoute("GET", "/overview", Access.SIGNED_IN, show_overview, "overview"),)
+TOPICS = (Topic("overview", Access.SIGNED_IN, fragment_now),)

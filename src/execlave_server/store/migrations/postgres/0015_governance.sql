@@ -33,3 +33,14 @@ when (
   )
 )
 execute function keep_batch();
+
+-- What the trace of a denied or expired approval says of its action, and whose content it is.
+alter table approvals add column parent_span_id text;
+alter table approvals add column session_id text;
+alter table approvals add column user_id text;
+
+-- Whose approval a reservation waits for: until then it is nobody's but its decision's.
+alter table reservations add column approval text;
+
+alter table agents add column status_salt bytea;  -- of the reason's digest in the audit chain
+alter table agents add column refused_level text;  -- the autonomy level it asked for with its own key, and did not get

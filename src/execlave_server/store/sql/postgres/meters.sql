@@ -26,11 +26,12 @@ select id, organization, agent, trace_id, amount, meters from (
   union
   select r.* from reservations r
   where r.organization = :organization
+    and r.approval is null
     and r.trace_id in (select value from jsonb_array_elements_text(cast(:traces as jsonb)) as named (value))
   union
   select * from (
     select r.* from reservations r
-    where r.organization = :organization and r.trace_id is null
+    where r.organization = :organization and r.trace_id is null and r.approval is null
       and r.agent in (select value from jsonb_array_elements_text(cast(:agents as jsonb)) as named (value))
     order by r.lapses_at_us limit :limit
   ) as oldest

@@ -18,11 +18,12 @@ select id, organization, agent, trace_id, amount, meters from (
   select r.* from json_each(:ids) named cross join reservations r on r.id = named.value and r.organization = :organization
   union
   select r.* from json_each(:traces) named
-  cross join reservations r on r.organization = :organization and r.trace_id = named.value
+  cross join reservations r on r.organization = :organization and r.trace_id = named.value and r.approval is null
   union
   select * from (
     select r.* from json_each(:agents) named
     cross join reservations r on r.organization = :organization and r.agent = named.value and r.trace_id is null
+      and r.approval is null
     order by r.lapses_at_us limit :limit
   )
 )
