@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from harness import (
     DATADOG_KEY,
-    HEARTBEAT,
     Caller,
     Installation,
     Platform,
@@ -19,6 +18,7 @@ from harness import (
     wait_for,
 )
 
+HEARTBEAT = "execlave heartbeat"  # the message of the log that a destination gets each minute
 PATH = "/api/v1/integrations"
 OTHER_KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 WRONG_KEY = "ffffffffffffffffffffffffffffffff"
