@@ -13,8 +13,12 @@ from execlave_server.errors import SettingsError
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-data"), show_default=True
 )
 @click.option("--seconds", type=int, help="End by itself after this long.")
-def demo(data_dir: Path, seconds: int | None) -> None:
+@click.option("--headless", is_flag=True, help="Plain lines, as where the output is no terminal.")
+def demo(data_dir: Path, seconds: int | None, *, headless: bool) -> None:
     """Show everything at work: server, worker, sandbox, and a fleet of agents on the official SDK.
+
+    The specification's three monitors fire on the fleet within a minute, each with the link from the alert back to
+    the trace's page. Ctrl-C ends all of it.
 
     \b
     Example:
@@ -26,4 +30,4 @@ def demo(data_dir: Path, seconds: int | None) -> None:
         raise SettingsError(
             "The demo runs on the official SDK, which is not installed: pip install 'execlave-server[demo]'"
         ) from error
-    Demo(data_dir, Console()).run(seconds)
+    Demo(data_dir, Console(force_terminal=False if headless else None)).run(seconds)

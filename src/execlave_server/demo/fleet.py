@@ -1,12 +1,19 @@
 """Runs the scripted agents, each on its own thread with its own SDK client."""
 
-import random
 import threading
 
 import structlog
-from execlave import AgentPausedError, Execlave, ExeclaveError, PolicyBlockedError
+from execlave import (
+    AgentPausedError,
+    ApprovalTimeoutError,
+    Execlave,
+    ExeclaveError,
+    PolicyBlockedError,
+    PolicyDeniedError,
+)
 
-from execlave_server.demo.agents import FLEET, Run, ScriptedAgent, ToolFailedError, start_root
+from execlave_server.demo.agents import FLEET, Script, ScriptedAgent, chance_of
+from execlave_server.demo.runs import Run, ToolFailedError, start_run
 
 RUN_EVERY_S = 0.7  # for each agent
 FLUSH_EVERY_S = 1
@@ -22,20 +29,22 @@ class Fleet:
         self._base_url = base_url
         self._api_key = api_key
         self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._work, args=(agent,), name=agent.agent_id, daemon=True) for agent in FLEET
-        ]
+        self._threads = {
+            agent: threading.Thread(target=self._work, args=(agent,), name=agent.agent_id, daemon=True)
+            for agent in FLEET
+        }
 
     def start(self) -> None:
         """Put the agents to work."""
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.start()
 
     def stop(self) -> None:
-        """End their work. Blocks."""
+        """End their work. Blocks. One that waits for a person is left waiting: it ends with this process."""
         self._stopping.set()
-        for thread in self._threads:
-            thread.join(JOIN_WITHIN_S)
+        for agent, thread in self._threads.items():
+            if not agent.waits_for_people:
+                thread.join(JOIN_WITHIN_S)
 
     def _work(self, agent: ScriptedAgent) -> None:
         exe = Execlave(
@@ -43,28 +52,33 @@ class Fleet:
             base_url=self._base_url,
             flush_interval_seconds=FLUSH_EVERY_S,
         )
-        chance = random.Random(agent.agent_id)  # noqa: S311 - the same script at each start
+        chance = chance_of(agent)
+        run_number = 0
         try:
             if agent.autonomy_level:
                 exe.register_agent(agent.agent_id, agent.name, autonomy_level=agent.autonomy_level)
             while not self._stopping.wait(RUN_EVERY_S):
-                _run_once(exe, agent, chance)
+                try:
+                    run = start_run(exe, agent.agent_id, chance)
+                except AgentPausedError:
+                    continue  # the kill switch has reached this client; it acts again when the agent is resumed
+                run_number += 1
+                _follow(agent.script_of(run_number), run)
         except ExeclaveError as error:
-            log.warning("demo.agent_ended", agent=agent.agent_id, error=str(error))
+            if not self._stopping.is_set():  # else the server has gone before an agent that waited for a person
+                log.warning("demo.agent_ended", agent=agent.agent_id, error=str(error))
         finally:
             exe.shutdown()
 
 
-def _run_once(exe: Execlave, agent: ScriptedAgent, chance: random.Random) -> None:
+def _follow(script: Script, run: Run) -> None:
     try:
-        root = start_root(exe, agent)
-    except AgentPausedError:
-        return  # the kill switch has reached this client; it acts again when the agent is resumed
-    try:
-        agent.script(Run(exe, root, chance))
+        script(run)
     except PolicyBlockedError as blocked:
-        root.finish("policy_blocked", str(blocked), "PolicyBlockedError")
+        run.root.finish("policy_blocked", str(blocked), "PolicyBlockedError")
+    except (PolicyDeniedError, ApprovalTimeoutError) as unapproved:
+        run.root.finish("policy_blocked", str(unapproved), type(unapproved).__name__)
     except ToolFailedError as failed:
-        root.finish("error", str(failed), "ToolFailedError")
+        run.root.finish("error", str(failed), "ToolFailedError")
     else:
-        root.finish()
+        run.root.finish()
