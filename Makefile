@@ -24,15 +24,25 @@ serve: .venv/run.stamp
 	@test -e execlave-data/execlave.db || $(BIN)/execlave-server init --data-dir execlave-data
 	@$(BIN)/execlave-server serve --data-dir execlave-data
 
-# Two halves at once: the tests that start real processes wait more than they compute.
+# Three parts at once: the tests that start real processes wait more than they compute.
+PYTEST := $(BIN)/python -m pytest -q -m "not browser" -p no:cacheprovider
 test: .venv/dev.stamp
-	@$(BIN)/python -m pytest -q -m "not browser" tests/compat tests/service >.pytest-processes.log 2>&1 & processes=$$!; \
-	$(BIN)/python -m pytest -q -m "not browser" -p no:cacheprovider --ignore tests/compat --ignore tests/service tests; rest=$$?; \
-	wait $$processes; half=$$?; cat .pytest-processes.log; rm -f .pytest-processes.log; exit $$((rest | half))
+	@$(PYTEST) tests/compat tests/web >.pytest-clients.log 2>&1 & clients=$$!; \
+	$(PYTEST) tests/service >.pytest-service.log 2>&1 & service=$$!; \
+	$(PYTEST) --ignore tests/compat --ignore tests/service --ignore tests/web tests; rest=$$?; \
+	wait $$clients; clients=$$?; cat .pytest-clients.log; \
+	wait $$service; service=$$?; cat .pytest-service.log; \
+	rm -f .pytest-clients.log .pytest-service.log; exit $$((rest | clients | service))
 
-test-browser: .venv/dev.stamp
+test-browser: .venv/dev.stamp tests/browser/node_modules/axe-core
 	@command -v chromium >/dev/null || { echo "test-browser needs Chromium: apt-get install chromium"; exit 1; }
 	$(BIN)/python -m pytest -q -m browser tests/browser
+
+# Axe judges whether pages can be used by everybody; it comes from npm, for the tests alone.
+tests/browser/node_modules/axe-core: tests/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "test-browser needs npm, for axe-core: apt-get install npm"; exit 1; }
+	cd tests/browser && npm ci --silent
+	@touch $@
 
 # Every page at 1280 and 360 px, light and dark: look at them before a change of the pages lands.
 screenshots: .venv/dev.stamp

@@ -39,8 +39,9 @@ minute or more with fewer than {KILLS_MIN} kills or {ACKNOWLEDGED_MIN:,} acknowl
 every blow at least once, fails as well.
 
 Duplicates: a log may come again only if it had arrived within 0.5 s of a moment that could lose an answer: a kill or
-a full disk of the worker, a reset after acceptance, a clock jump that ends leases, a stop past the lease. `bound` is
-the number of logs that arrived in these moments. The repetition of any other log is a failure.
+a full disk of the worker, what an orphaned one took along that was cut off, a reset after acceptance, a clock jump that
+ends leases, a stop past the lease. `bound` is the number of logs that arrived in these moments. The repetition of any
+other log is a failure.
 """
 COLUMNS = (
     "seed", "seconds", "acknowledged", "maybe", "resent", "delivered", "parked", "duplicates", "bound", "late", "kills",
@@ -56,7 +57,7 @@ def main() -> None:
         print_figures(figures)
         rows.append(row_of(figures))
         if options.save:
-            save(options, draw_table(COLUMNS, rows))  # after each: what is interrupted has shown something
+            save(options, rows)  # after each: what is interrupted has shown something
     print("\n".join(["", *draw_table(COLUMNS, rows)]))
     sys.exit(any(row[-1] != "PASS" for row in rows))
 
@@ -71,6 +72,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--tmpfs-mb", type=int, default=0, help="put the data on a small disk in memory; needs root")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that fails")
     parser.add_argument("--save", action="store_true", help="write results/oracle-<engine>.md (or -long.md)")
+    parser.add_argument("--add", action="store_true", help="with --save: leave the rows of other seeds in the file")
     options = parser.parse_args()
     options.seeds = options.seeds or [int(time.time())]
     return options
@@ -141,13 +143,25 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
     return [head, f"|{'|'.join('-' * (width + 1) + ':' for width in widths)}|", *lines]
 
 
-def save(options: argparse.Namespace, table: Sequence[str]) -> None:
+def save(options: argparse.Namespace, rows: Sequence[tuple[str, ...]]) -> None:
+    """Write the page of these runs; with `--add` the rows of other seeds that stand there stay."""
     engine, is_long = options.engine, options.minutes * 60 > LONG_RUN_S
+    file = RESULTS / f"oracle-{engine}{'-long' * is_long}.md"
+    kept = kept_rows(file) if options.add and file.exists() else {}
+    every = kept | {row[0]: row for row in rows}
+    table = draw_table(COLUMNS, [every[seed] for seed in sorted(every, key=int)])
     described = ", ".join(f"{key} {value}" for key, value in describe_machine().items())
     method = [f"- {' '.join(paragraph.split())}" for paragraph in METHOD.strip().split("\n\n")]
     page = [f"# The crash oracle on {engine}", "", described, "", *table, "", "Method:", "", *method]
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"oracle-{engine}{'-long' * is_long}.md").write_text("\n".join(page) + "\n")
+    file.write_text("\n".join(page) + "\n")
+
+
+def kept_rows(file: Path) -> dict[str, tuple[str, ...]]:
+    """The rows of an earlier page, by seed."""
+    lines = [line for line in file.read_text().splitlines() if line.startswith("|")]
+    cells = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    return {row[0]: row for row in cells if row[0].isdigit() and len(row) == len(COLUMNS)}
 
 
 if __name__ == "__main__":

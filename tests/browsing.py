@@ -19,5 +19,6 @@ def sign_in_as(page: Page, email: str, password: str = PASSWORD) -> None:
 
 def assert_fits(page: Page) -> None:
     """The page itself never scrolls sideways, whatever is on it."""
+    page.wait_for_load_state("domcontentloaded")
     over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert over <= 0, f"{page.url} is {over} px too wide"

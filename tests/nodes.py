@@ -26,7 +26,7 @@ from execlave_server.actions.services import Services
 from execlave_server.actions.watch_disk import DiskWatch
 from execlave_server.api.control import MESSAGE_BYTES_MAX, ControlChannel
 from execlave_server.api.routes import create_api
-from execlave_server.app.installation import open_vault
+from execlave_server.app.key_file import open_vault
 from execlave_server.audit.chain import Entry
 from execlave_server.clock import SystemClock
 from execlave_server.datadog.connection import DatadogConnector

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_browser(browser: Browser, platform: Platform) -> Iterator[Open]:
+def open_browser_at(browser: Browser) -> Iterator[Open]:
     """Opens a browser of its own (cookies, size, with or without JavaScript) and watches what it complains of."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -58,8 +59,8 @@ def open_browser(browser: Browser, platform: Platform) -> Iterator[Open]:
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
 
-    def open_one(**options: object) -> BrowserContext:
-        context = browser.new_context(base_url=platform.server.url, **{"viewport": DESK, **options})
+    def open_one(base_url: str, **options: object) -> BrowserContext:
+        context = browser.new_context(base_url=base_url, **{"viewport": DESK, **options})
         context.set_default_timeout(WITHIN_MS)
         context.on("page", watch)
         contexts.append(context)
@@ -69,6 +70,12 @@ def open_browser(browser: Browser, platform: Platform) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def open_browser(open_browser_at: Open, platform: Platform) -> Open:
+    """The same, at the installation that most tests share."""
+    return partial(open_browser_at, platform.server.url)
 
 
 @pytest.fixture

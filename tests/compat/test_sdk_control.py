@@ -2,27 +2,12 @@
 
 import gc
 import time
-import uuid
-from collections.abc import Iterator
 
 import pytest
-from execlave import AgentPausedError, Execlave
+from execlave import Execlave
 from harness import Installation, Platform, running, sdk_client, wait_for
 
 AT_ONCE_S = 1.5  # a second, and half of one for a busy machine
-
-
-@pytest.fixture
-def agent_id() -> str:
-    """The external id of an agent of this test's own."""
-    return f"agent-{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def exe(platform: Platform) -> Iterator[Execlave]:
-    """A client with its control channel connected."""
-    with connected(platform, platform.installation.api_key) as client:
-        yield client
 
 
 def connected(platform: Platform, key: str):
@@ -51,20 +36,6 @@ def seconds_until(condition) -> float:
     started = time.monotonic()
     wait_for(condition, "a push", within_s=20)
     return time.monotonic() - started
-
-
-def test_a_pause_arrives_at_once_and_so_does_the_resume(platform, exe, agent_id):
-    """A paused agent's client knows within a second, long before its poll, and goes on when told."""
-    agent = exe.register_agent(agent_id, "Bot")
-    platform.server.admin.patch(f"/api/v1/agents/{agent.id}/pause", {"reason": "under review"})
-    paused_after_s = seconds_until(lambda: exe._state == "PAUSED")
-    with pytest.raises(AgentPausedError):
-        exe.start_trace(agent_id=agent_id)
-    platform.server.admin.patch(f"/api/v1/agents/{agent.id}/resume", {})
-    resumed_after_s = seconds_until(lambda: exe._state == "ACTIVE")
-    exe.start_trace(agent_id=agent_id).finish()
-
-    assert max(paused_after_s, resumed_after_s) < AT_ONCE_S
 
 
 def test_revoking_a_key_closes_its_socket(platform):

@@ -178,7 +178,7 @@ ROWS = {
     "labels": (LABEL, f"number = (select min(number) from labels where {OURS} and kind = 'agent')"),
 }
 NOT_EVIDENCE = {
-    "batches": {"collectors"},
+    "batches": {"collectors", "errors", "violations"},  # the sums are of traces, which are evidence
     "labels": {"number", "organization"},
     "audit_heads": {"organization"},
     "traces": {"bucket", "day"},  # below

@@ -293,7 +293,7 @@ class TestMigrations:
             with raw(path) as connection:
                 connection.execute("delete from migrations")
 
-        with pytest.raises(DataDirError, match="execlave-server migrate"):
+        with pytest.raises(DataDirError, match=r"`execlave-server migrate --data-dir .*ran, restart"):
             SqliteStore(path, clock, durability=Durability.FULL)
 
 

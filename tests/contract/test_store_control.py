@@ -13,7 +13,7 @@ async def run(tenant, statement, **parameters):
 async def set_status(tenant, agent_id, status, reason=None):
     """Change an agent's status."""
     agent = f"uuid-{tenant.id}-{agent_id}-production"
-    row = {"organization": tenant.number, "id": agent, "status": status, "reason": reason, "now_us": 9}
+    row = {"organization": tenant.number, "id": agent, "status": status, "reason": reason, "salt": None, "now_us": 9}
     await run(tenant, "set_agent_status", **row)
 
 

@@ -46,7 +46,7 @@ def registration(level: AutonomyLevel | None) -> Registration:
 async def test_registered_at_once_on_two_nodes(nodes):
     """At first, and with each change of the level: the bundle is there once, whoever came first."""
     organization = await create_organization(nodes[0], "Acme")
-    await issue_key(nodes[0], organization, name="", environment=KeyEnvironment.PRODUCTION, role=Role.AGENT)
+    await issue_key(nodes[0], organization, name="", environment=KeyEnvironment.PRODUCTION, role=Role.ADMIN)
     [key] = await list_keys(nodes[0], organization)
     for level in (AutonomyLevel.ADVISE, AutonomyLevel.AUTONOMOUS, AutonomyLevel.OBSERVE):
         agents = await asyncio.gather(

@@ -11,10 +11,12 @@ import pytest
 from approvals import ACTION, ask_approval, digest_of
 from budget_rig import BudgetRig, open_rig
 from execlave_server.actions.decide_approval import deny_approval, grant_approval
-from execlave_server.actions.edit_policy import create_policy
+from execlave_server.actions.edit_policy import create_policy, delete_policy
 from execlave_server.actions.enforce_policy import Asked, enforce_policy
 from execlave_server.actions.erase_content import erase_user
 from execlave_server.actions.lapse_reservations import lapse_reservations
+from execlave_server.actions.meter import APPROVAL_RESERVATION_US
+from execlave_server.actions.read_policies import list_policies
 from execlave_server.actions.sweep import Sweep, Wanted
 from execlave_server.actions.sweep_approvals import sweep_approvals
 from execlave_server.actions.verify_approval import verify_approval
@@ -250,3 +252,22 @@ async def test_approvals_go_with_retention(office, store, clock, read):
     assert (would.approvals, swept.approvals) == (1, 1)
     assert await read("select id from approvals") == [(young,)]
     assert [each["approval"] for each in await office.told("approval.requested")] == [old, young]
+
+
+@pytest.mark.parametrize(("wanted", "told"), [((False,), 0), ((False, True), 1)])
+async def test_a_policy_may_have_it_untold_that_an_approval_went_unused(money, clock, wanted, told):
+    """Where none of the policies that asked wants the alert there is none; the money is free all the same."""
+    rig, office = money.rig, money.office
+    [asking] = await list_policies(rig.services.store, rig.number)
+    for number, alert in enumerate(wanted):
+        body = body_of("action_approval", mode="require_approval", name=f"p{number}", alertOnUnverifiedExecution=alert)
+        await create_policy(rig.services, rig.number, "key:k", body)
+    await delete_policy(rig.services, rig.number, "key:k", asking.id)
+    decision = await money.ask()
+    await grant_approval(office.services, office.ada, decision.approval_id, "yes")
+    clock.advance(seconds=APPROVAL_RESERVATION_US // 1_000_000 + 1)
+    await sweep_approvals(office.services)
+    await lapse_reservations(rig.services.store, clock)
+
+    assert len(await office.told("approval.execution_unverified")) == told
+    assert await rig.money() == (0, 0)

@@ -119,7 +119,9 @@ async def test_agents_registered_and_stopped_are_recorded(rig) -> None:
         for kind in ("agent.registered", "agent.registered", "agent.status_changed")
     ]
     common = {"agent": agent.id, "environment": "production"}
-    assert [json.loads(entry.details) for entry in after] == [
+    details = [json.loads(entry.details) for entry in after]
+    assert len(details[2].pop("reason_digest")) == 64
+    assert details == [
         {**common, "status": "active"},
         {**common, "status": "active", "autonomy_level": "advise"},
         {**common, "status": "paused", "was": "active", "autonomy_level": "advise"},

@@ -37,6 +37,7 @@ from execlave_server.actions.try_destination import try_destination
 from execlave_server.actions.verify_approval import verify_approval
 from execlave_server.actions.verify_evidence import Kept, Verified, verify_evidence
 from execlave_server.app.checkup import examine_installation
+from execlave_server.audit.canonical import salted_digest
 from execlave_server.audit.chain import Entry
 from execlave_server.audit.event_logs import STREAMED
 from execlave_server.audit.exported_logs import log_anchors
@@ -122,6 +123,7 @@ async def test_an_event_is_delivered_with_its_evidence(rig, events) -> None:
 
     [paused] = [log for log in await events() if log["execlave"]["event"] == "agent.status_changed"]
     [entry] = [each for each in await entries(rig) if each.kind == "agent.status_changed"]
+    [(salt, reason)] = await read_beside(rig, "select status_salt, status_reason from agents")
     assert paused["message"] == "agent.status_changed bot paused"
     assert (paused["agent_id"], paused["agent_name"], paused["environment"]) == ("bot", "Refund bot", "production")
     assert (paused["agent_status"], paused["execlave"]["was"], paused["execlave"]["actor"]) == (
@@ -131,6 +133,8 @@ async def test_an_event_is_delivered_with_its_evidence(rig, events) -> None:
     )
     assert (paused["execlave"]["audit_seq"], paused["execlave"]["audit_hash"]) == (entry.seq, entry.hash.hex())
     assert paused["timestamp"] == entry.at_us // 1_000
+    assert json.loads(entry.details)["reason_digest"] == salted_digest(salt, b"reason", SAID.encode())
+    assert reason == SAID
     assert (paused["service"], paused["organization_id"]) == ("execlave", rig.organization.id)
     assert "status" not in paused
     assert SAID not in json.dumps(await rig.every_log())
@@ -151,8 +155,9 @@ async def everything(rig) -> None:
     )
     await patch_policy(services, number, key.actor, policy.id, json.dumps({"enforcementMode": "block"}).encode())
     await delete_policy(services, number, key.actor, policy.id)
-    leveled = Registration("bot", SAID, "chatbot", "custom", "production", AutonomyLevel.OBSERVE, AgentProfile())
-    await register_agent(services, key, leveled)
+    for level in (AutonomyLevel.ADVISE, AutonomyLevel.OBSERVE, AutonomyLevel.OBSERVE):  # the last is refused, once
+        leveled = Registration("bot", SAID, "chatbot", "custom", "production", level, AgentProfile())
+        await register_agent(services, key, leveled)
     await create_policy(services, number, key.actor, body_of("expression", mode="warn", appliesToAgents=["bot"]))
     terms = BudgetTerms(scope=BudgetScope.ORGANIZATION, window=Window.DAY, cap_usd=1.0, action=BudgetAction.PAUSE_AGENT)
     await create_budget(services, number, key.actor, terms)
@@ -357,19 +362,18 @@ async def test_the_database_refuses_to_change_an_event_s_log(rig) -> None:
     """Neither update nor delete passes the triggers."""
     for statement in ("update event_logs set seq = 1", "delete from event_logs"):
         with pytest.raises(Exception, match=r"never changes|only deleted by a sweep"):
-            await run_beside(rig, statement)
+            await read_beside(rig, statement)
 
 
-async def run_beside(rig, statement: str) -> None:
-    """A statement of somebody who owns the database, with its triggers."""
+async def read_beside(rig, statement: str) -> list[tuple[Any, ...]]:
+    """A statement of somebody who owns the database, with its triggers; its rows."""
     if not rig.services.settings.database_url:
         with closing(apsw.Connection(str(rig.services.settings.database))) as connection:
             connection.set_busy_timeout(5_000)
-            connection.execute(statement)
-        return
+            return list(connection.execute(statement))
     session = await asyncpg.connect(rig.services.settings.database_url)
     try:
-        await session.execute(statement)
+        return [tuple(row) for row in await session.fetch(statement)]
     finally:
         await session.close()
 

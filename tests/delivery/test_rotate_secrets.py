@@ -1,5 +1,6 @@
 """A new key-encryption key while everything runs: nothing is unreadable at any moment, wherever a kill comes."""
 
+import json
 import stat
 
 import msgspec
@@ -11,9 +12,11 @@ from execlave_server.actions.configure_destination import (
     change_destination,
     get_destination,
 )
+from execlave_server.actions.issue_key import create_organization
 from execlave_server.actions.rotate_secrets import Rotation, RotationStep, rotate_secrets
 from execlave_server.actions.try_destination import try_destination
-from execlave_server.app.installation import key_file, open_services
+from execlave_server.app.installation import open_services
+from execlave_server.app.key_file import key_file
 from execlave_server.errors import SecretError
 from execlave_server.model.secret import Secret
 from execlave_server.store.protocol import Call, Write
@@ -62,6 +65,22 @@ async def assert_all_opens(rig) -> None:
     assert (await opened(rig, Vault(open_key_file(key_file(rig.services.settings)))))[1] == "new"
     async with open_services(rig.services.settings, rig.clock) as fresh:
         assert await fresh.keys.identify(rig.agent_key)
+
+
+async def test_a_rotation_is_in_the_audit_chain_once(rig) -> None:
+    """Run through, or killed and resumed: each organization has one entry of it, with the new key's id."""
+    await create_organization(rig.services, "another")
+    with pytest.raises(KilledError):
+        await rotate(rig, report=killed_after(RotationStep.OLD_RETIRED))
+    rotation = await rotate(rig)
+
+    told = await rig.services.store.rows(
+        "audit_events", {"organization": rig.organization.number, "after": 0, "kind": "secrets.rotated", "limit": 9}
+    )
+    [details] = [json.loads(row[6]) for row in told]
+    assert (details["key_encryption_key"], details["secrets"]) == (str(rotation.primary_key_id), 2)
+    other = {"organization": rig.organization.number + 1, "after": 0, "kind": "secrets.rotated", "limit": 9}
+    assert len(await rig.services.store.rows("audit_events", other)) == 1
 
 
 async def test_after_a_rotation_the_old_key_opens_nothing(rig) -> None:

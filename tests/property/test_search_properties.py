@@ -79,7 +79,7 @@ TERMS = st.one_of(
     st.builds(Term, FIELDS.filter(lambda field: field not in {MESSAGE, FULL_TEXT}), NUMBER_VALUES),
     st.builds(
         InNetworks,
-        FIELDS.filter(lambda field: field not in {MESSAGE, FULL_TEXT}),
+        FIELDS.filter(lambda field: field not in {MESSAGE, FULL_TEXT} and not set(field.name) & set(',()"')),
         st.lists(NETWORKS, min_size=1, max_size=3).map(tuple),
     ),
     st.just(Everything()),

@@ -1,8 +1,13 @@
 """Releases, pinned tools, outcome strictness and usage."""
 
 import asyncio
+import json
 
+from execlave_server.actions.manage_people import add_person, disable_person
 from execlave_server.actions.pin_tools import baseline_of
+from execlave_server.model.people import PersonRole
+from execlave_server.model.secret import Secret
+from policies import body_of
 
 
 def pin(tool: str, digit: str = "a", **more: str) -> dict[str, str]:
@@ -148,9 +153,25 @@ async def test_usage_counts_and_limits_nothing(node):
     """What there is now, under the names the SDK reads, and no limit that could be reached."""
     await node.register()
     await node.ask("POST", "/traces/ingest", {"traces": [{"traceId": "t", "status": "success"}]})
+    policies = [
+        (await node.admin("POST", "/policies", json.loads(body_of("rate_limit", name=name)))).data["id"]
+        for name in ("stays", "goes")
+    ]
+    await node.admin("DELETE", f"/policies/{policies[1]}")
+    for number in range(3):
+        person = await add_person(
+            node.services,
+            node.organization,
+            email=f"p{number}@example.com",
+            name="",
+            role=PersonRole.VIEWER,
+            password=Secret("correct horse battery"),
+        )
+    await disable_person(node.services, node.organization, person.email)
     usage = (await node.ask("GET", "/billing/usage")).data
 
     assert usage["plan"] == "self-hosted"
     assert usage["usage"]["agents"]["current"] == usage["usage"]["traces"]["current"] == 1
+    assert (usage["usage"]["users"]["current"], usage["usage"]["policies"]["current"]) == (2, 1)
     assert usage["usage"].keys() == {"agents", "traces", "users", "policies"}
     assert all(each["max"] > 10**15 for each in usage["usage"].values())

@@ -116,6 +116,7 @@ class TestPush:
                 "id": agent["id"],
                 "status": status,
                 "reason": None,
+                "salt": None,
                 "now_us": node.clock.now_us(),
             }
             started = time.monotonic()

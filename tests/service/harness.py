@@ -27,8 +27,6 @@ WITHIN_S = 60.0  # far beyond what anything here takes on a busy machine; passin
 POLL_S = 0.02
 DATADOG_KEY = "5f0e1d2c3b4a59687786a5b4c3d2e1f0"
 PUBLIC_URL = "https://execlave.example"
-HEARTBEAT = "execlave heartbeat"  # the message of the log that a destination gets each minute
-
 T = TypeVar("T")
 
 
@@ -199,8 +197,7 @@ class Sandbox(Program):
     def events(self) -> list[dict[str, Any]]:
         """Every log of a governance event it holds, in arrival order."""
         self.logs()
-        logs = [row["log"] for row in self._rows]
-        return [log for log in logs if "audit_seq" in log.get("execlave", {}) and "event" in log["execlave"]]
+        return [row["log"] for row in self._rows if {"audit_seq", "event"} <= row["log"].get("execlave", {}).keys()]
 
     def wait_for_logs(self, wanted: Callable[[dict[str, Any]], bool], count: int) -> list[dict[str, Any]]:
         """The logs that are wanted, once there are so many."""
@@ -307,7 +304,7 @@ class Installation:
         """Add a destination, test it and enable it; its id."""
         added = self.run_json(
             *("destination", "add", "datadog", "--site", site, "--api-key-stdin", "--enable"),
-            *("--no-heartbeat", "--no-events", *arguments),  # tests count logs; a later --heartbeat or --events wins
+            *("--no-heartbeat", "--no-events", *arguments),  # tests count logs; what is said later wins
             stdin=key + "\n",
         )
         assert added["state"] == "enabled"

@@ -4,13 +4,15 @@ import gzip
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness import Platform, assert_failed, start_platform, wait_for
 
-SCRIPT = Path(__file__).parents[2] / "docs" / "verify_evidence.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "docs" / "verify_evidence.py"
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,24 @@ def test_tampering_is_found_and_exits_with_1(platform: Platform) -> None:
     assert "FAILED  trace.changed  batch" in ran.stderr
     assert (found["ok"], found["findingCount"], found["findings"][0]["code"]) == (False, 1, "trace.changed")
     assert platform.server.admin.get("/api/v1/traces/t0/evidence").code == "CONFLICT"
+
+
+def test_the_wheel_has_the_offline_script(tmp_path):
+    """Whoever installs the package has the script that checks evidence, byte for byte the documented one."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, timeout=120, check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        script = packed.read("execlave_server/verify_evidence.py")
+
+    assert script == SCRIPT.read_bytes()
+
+
+def test_an_export_says_where_the_script_is(platform, tmp_path):
+    """The command it prints checks the file, with the standard library alone."""
+    trace = platform.sandbox.logs()[0]["trace_id"]
+    ran = platform.installation.run("audit", "export", "--trace", trace, "--out", str(tmp_path / "e.json"))
+    command = ran.stdout.partition("Check it offline: python3 ")[2].split()
+
+    checked = subprocess.run([sys.executable, "-S", *command], capture_output=True, timeout=30, check=False)
+    assert checked.returncode == 0, checked.stderr

@@ -60,7 +60,7 @@ class TestHelp:
     def test_no_command_is_left_out(self):
         """The list that these tests walk is every command there is, but for those that only `serve` starts."""
         found = set()
-        for name, command in commands.commands.items():
+        for name, command in commands.every().items():
             below = command.commands.items() if isinstance(command, Group) else ()
             found |= {f"{name} {inner}".strip() for inner, each in (below or [("", command)]) if not each.hidden}
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from harness import (
     DATADOG_KEY,
-    HEARTBEAT,
     Caller,
     Installation,
     Platform,
@@ -19,6 +18,7 @@ from harness import (
     wait_for,
 )
 
+HEARTBEAT = "execlave heartbeat"  # the message of the log that a destination gets each minute
 PATH = "/api/v1/integrations"
 OTHER_KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 WRONG_KEY = "ffffffffffffffffffffffffffffffff"
@@ -162,6 +162,23 @@ class TestLife:
 
         assert (off["heartbeat"], on) == (False, {"id": made["id"], "heartbeat": True})
         assert add(heartbeat=False)["heartbeat"] is False
+
+    def test_events_are_on_until_they_are_switched_off(self, platform, admin, add):
+        """An enabled destination is told of its own beginning; PATCH and the command line switch it."""
+        made = add(service="told")
+        test_of(admin, made)
+        assert admin.post(f"{PATH}/{made['id']}/enable").data["events"] is True
+
+        def told() -> bool:
+            events = [log for log in platform.sandbox.events() if log["service"] == "told"]
+            return any(log["execlave"]["event"] == "destination.enabled" for log in events)
+
+        wait_for(told, "an event")
+        off = admin.patch(f"{PATH}/{made['id']}", {"events": False}).data
+        on = platform.installation.run_json("destination", "events", made["id"], "on")
+
+        assert (off["events"], on) == (False, {"id": made["id"], "events": True})
+        assert add(events=False)["events"] is False
 
 
 class TestCandidate:

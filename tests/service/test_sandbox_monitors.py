@@ -1,5 +1,6 @@
 """The sandbox's monitors over time: states by group, missing data, notifications. Time is the test's."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -329,3 +330,30 @@ async def test_forgetting_the_logs_leaves_the_monitors(client):
     await pass_time(client, 60)
 
     assert (await states(client, monitor_id))["@agent_id:after"] == "Alert"
+
+
+async def test_evaluating_now_takes_no_minute_from_it(client):
+    """A monitor that was evaluated on request is evaluated at the next full minute all the same."""
+    monitor_id = await create(client)
+    await submit(client, 2)
+    await pass_time(client, 30)
+    await client.ask("POST", "/sandbox/evaluate")
+    await submit(client, 1)
+
+    await pass_time(client, 30)
+
+    assert await states(client, monitor_id) == {"@agent_id:a1": "Alert"}
+
+
+async def test_time_that_passes_by_itself_is_noticed(client, clock):
+    """Without any request the sandbox evaluates when a minute of its clock has begun."""
+    await create(client)
+    await submit(client, 3)
+    clock.us += 60_000_000
+
+    async def fired() -> bool:
+        return [event["after"] for event in await history(client)] == ["Alert"]
+
+    async with asyncio.timeout(30):
+        while not await fired():
+            await asyncio.sleep(0.05)

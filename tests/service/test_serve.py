@@ -21,7 +21,7 @@ from harness import (
     wait_for,
 )
 
-from execlave_server.app.processes import WORKER_NICENESS
+from execlave_server.app.worker_process import WORKER_NICENESS
 
 
 @pytest.fixture(scope="module")

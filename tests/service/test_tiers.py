@@ -23,11 +23,11 @@ class Office:
         self.agent_id = f"tier-{uuid.uuid4().hex[:12]}"
 
     def register(self, level: str | None, **more: Any) -> dict[str, Any]:
-        """Register the agent, with a level or without."""
+        """Register the agent with an admin's key, with a level or without."""
         said = {"agentId": self.agent_id, "name": "A", "environment": "production", **more}
         if level:
             said["autonomyLevel"] = level
-        return self.platform.server.agent.post("/api/v1/agents", said).data
+        return self.admin.post("/api/v1/agents", said).data
 
     def policies(self, agent: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The agent's policies by type."""
@@ -200,3 +200,32 @@ def test_the_change_is_in_the_audit_chain(office):
 
     assert sorted(kind for kind, _ in mine) == ["policy.created"] * 2 + ["policy.deleted"] * 2
     assert {actor.partition(":")[0] for _, actor in mine} == {"key"}
+
+
+def test_an_agents_own_key_does_not_loosen_its_tier(office):
+    """The published SDK registers on each start: a level that would loosen is not taken, and recorded once."""
+    agent = office.register("act_with_approval")
+    before = office.policies(agent)
+    with office.platform.sdk() as exe:
+        for level in ("observe", "observe", "autonomous"):
+            exe.register_agent(agent_id=office.agent_id, name="A", environment="production", autonomy_level=level)
+    kept = office.admin.get(f"/api/v1/agents?search={office.agent_id}").data[0]
+    refused = office.platform.installation.rows(
+        "select details from audit_entries where kind = 'agent.level_refused' and subject = ? order by seq",
+        f"agent:{agent['id']}",
+    )
+
+    assert (kept["autonomyLevel"], office.policies(agent)) == ("act_with_approval", before)
+    assert [json.loads(details)["asked"] for (details,) in refused] == ["observe", "autonomous"]
+    assert office.register("observe")["autonomyLevel"] == "observe"
+
+
+def test_an_agents_own_key_tightens_its_tier(office):
+    """A stricter level is taken from any key."""
+    agent = office.register("observe")
+    with office.platform.sdk() as exe:
+        exe.register_agent(
+            agent_id=office.agent_id, name="A", environment="production", autonomy_level="act_with_approval"
+        )
+
+    assert office.policies(agent).keys() == types_of("act_with_approval")

@@ -18,7 +18,10 @@ from execlave_server.datadog.logs import ExeclaveFields, LogMiddle
 from execlave_server.datadog.try_connection import Finding
 from execlave_server.export.lane_metrics import WorkerMetrics
 from execlave_server.metrics import ServerMetrics
+from execlave_server.model.permissions import Permission
 from execlave_server.settings import Settings
+from execlave_server.web.routes import ROUTES as PAGES
+from execlave_server.web.routes import TOPICS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -44,10 +47,24 @@ def test_each_route_is_documented(route):
     assert any(route.method in line and (path in line or f"`/{last}`" in line) for line in lines)
 
 
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: f"{route.method} {route.path}")
+def test_each_page_is_documented(route):
+    """Each page stands in the pages' reference, in a row that names its permission."""
+    (row,) = [line for line in read("pages.md").splitlines() if f"`{route.path}`" in line and line.startswith("| `/")]
+
+    assert not isinstance(route.access, Permission) or f"`{route.access}`" in row
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_each_live_region_is_documented(topic):
+    """Each topic stands in the pages' reference."""
+    assert f"| `{topic.name}` |" in read("pages.md")
+
+
 def public_commands() -> list[str]:
     """Every command a person may call."""
     found = []
-    for name, command in commands.commands.items():
+    for name, command in commands.every().items():
         if isinstance(command, click.Group):
             found += [f"{name} {inner}" for inner in command.commands]
         elif not command.hidden:
@@ -68,7 +85,7 @@ def test_each_command_is_documented(command):
 def test_each_command_has_an_example(command):
     """The help of each command has an example."""
     group, _, name = command.partition(" ")
-    found = commands.commands[group]
+    found = commands.every()[group]
     found = found.commands[name] if isinstance(found, click.Group) else found
     found = next(iter(found.commands.values())) if isinstance(found, click.Group) else found
 

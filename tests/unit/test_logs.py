@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from execlave_server.datadog.logs import Cost, frame_head, frame_log, log_middle
+from execlave_server.datadog.logs import TAGS_BYTES_MAX, Cost, frame_head, frame_log, log_middle
 from execlave_server.model.agents import Agent, AgentStatus, AutonomyLevel
 from execlave_server.model.traces import TraceItem, TraceStatus
 
@@ -299,6 +299,17 @@ def test_texts_that_just_fit_are_whole():
     assert log["model"] == "x" * 1_023
     assert log["error_message"] == "so it goes " * 93
     assert "truncated_fields" not in log["execlave"]
+
+
+def test_tags_fit_with_their_brackets():
+    """Tags that take one byte more than Datadog keeps, written as a list, are shortened."""
+    tags = ["ü" * 200] * 63 + ["ü" * 104]
+
+    sent = log_of(read(tags=tags))["execlave"]
+
+    assert len(msgspec.json.encode(tags)) == TAGS_BYTES_MAX + 1
+    assert len(msgspec.json.encode(sent["tags"])) <= TAGS_BYTES_MAX
+    assert sent["truncated_fields"] == ["execlave.tags"]
 
 
 def test_tags_are_kept_within_datadogs_limits():

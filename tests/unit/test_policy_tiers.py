@@ -3,7 +3,7 @@ import pytest
 from execlave_server.model.agents import AutonomyLevel
 from execlave_server.model.policies import EnforcementMode, PolicyType
 from execlave_server.policy.engine import verify_policy
-from execlave_server.policy.tiers import BUNDLES, TierOverride, policy_of_tier, tier_override
+from execlave_server.policy.tiers import BUNDLES, TierOverride, is_at_least_as_strict, policy_of_tier, tier_override
 from policies import policy
 
 WARN, BLOCK, APPROVAL = EnforcementMode.WARN, EnforcementMode.BLOCK, EnforcementMode.REQUIRE_APPROVAL
@@ -55,3 +55,14 @@ def test_a_bundle_can_be_saved_and_is_no_override(level):
 def test_what_departs_from_the_tier_is_an_override(made, override):
     """A type outside the bundle, another mode, or switching off departs; fitting the rule does not."""
     assert tier_override(AutonomyLevel.OBSERVE, made) is override
+
+
+STRICTER = {("advise", "observe"), ("act_with_approval", "observe"), ("act_with_approval", "advise")}
+STRICTER |= {("autonomous", "observe"), ("autonomous", "advise")}
+
+
+@pytest.mark.parametrize("level", list(AutonomyLevel))
+@pytest.mark.parametrize("before", list(AutonomyLevel))
+def test_what_is_at_least_as_strict(level, before):
+    """A level is, where its bundle has all of the other's; of the two that act, neither is as strict as the other."""
+    assert is_at_least_as_strict(level, before) == (level is before or (level, before) in STRICTER)

@@ -181,6 +181,7 @@ class TestInvitations:
         assert owner.send(withdraw, of="/settings/members").status == 404
 
     def test_a_link_that_never_was(self, stranger):
-        """It looks like one that was used."""
+        """It looks like one that was used, and says what to do."""
+        assert "Ask for a new one" in stranger.get("/welcome/nobody").said
         assert stranger.get("/invite/" + "A" * 43).status == 404
         assert stranger.get("/welcome/nobody").status == 404

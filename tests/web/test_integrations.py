@@ -1,6 +1,7 @@
 """Settings, Integrations, over HTTP: set-up with a wrong key and a right one, the live state, parked logs, backfill."""
 
 import re
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -24,11 +25,13 @@ def path_in(seen) -> str:
 
 
 @pytest.fixture
-def draft(owner) -> str:
-    """The page of a destination whose test has passed."""
+def draft(owner) -> Iterator[str]:
+    """The page of a destination whose test has passed; it collects nothing that other tests send."""
     seen = owner.send(NEW, fields())
     assert "Test connection: passed" in seen.said
-    return path_in(seen)
+    path = path_in(seen)
+    yield path
+    owner.send(f"{path}/disable", of=path)
 
 
 class TestSetUp:

@@ -162,8 +162,11 @@ def test_static_files_are_kept_by_browsers(stranger):
 
 @pytest.mark.parametrize("topic", [*TOPICS], ids=lambda topic: topic.name)
 def test_a_stream_is_for_who_may(stranger, topic):
-    """A stream is nothing to who is not signed in, in a way that keeps the browser from asking again."""
-    assert stranger.get(f"/live/{topic.name}").status == 204
+    """Who is not signed in hears that it has ended and nothing else, so that a page left open goes to sign in."""
+    answer = stranger.get(f"/live/{topic.name}")
+
+    assert (answer.status, answer.text) == (200, "event: ended\ndata:\n\n")
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_each_area_has_a_route_of_one_method():

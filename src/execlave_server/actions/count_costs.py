@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from execlave_server.actions.meter import SPENT_MAX, Meter, Reservation, add, money_meters, release
 from execlave_server.actions.services import Services
-from execlave_server.model.agents import Agent, resolve_agent
+from execlave_server.model.agents import Agent
 from execlave_server.model.budgets import Payer, payer_name
 from execlave_server.model.organizations import ApiKey
 from execlave_server.model.traces import NewTrace, TraceOutcome
@@ -29,11 +29,14 @@ async def count_costs(
     key: ApiKey,
     write: Write,
     items: "Sequence[SentItem]",
-    named: Mapping[str, list[Agent]],
+    agents: Mapping[tuple[str, str | None], Agent | None],
     *,
     fresh: bool,
 ) -> Write:
-    """The write of a request's traces, with the counting of what those that are new cost. `items` are its traces'."""
+    """The write of a request's traces, with the counting of what those that are new cost.
+
+    `items` are its traces', `agents` who is meant by each external id and environment in them.
+    """
     assert write.traces is not None
     traces = write.traces.items
     costly = [place for place, trace in enumerate(traces) if trace.cost_nano_usd and trace.cost_nano_usd > 0]
@@ -42,7 +45,7 @@ async def count_costs(
     organization, now_us = key.organization, services.clock.now_us()
     policies = await services.policies.of(organization, fresh=fresh)
     read_notes = _notes_of if policies.reserve else _no_notes
-    bills = [_bill_of(place, items[place], read_notes(items[place]), traces[place], named) for place in costly]
+    bills = [_bill_of(place, items[place], read_notes(items[place]), traces[place], agents) for place in costly]
     looked_up, live = await asyncio.gather(
         _with_children(services.store, organization, bills),
         _claimable(services.store, organization, bills) if policies.reserve else _none(),
@@ -82,14 +85,17 @@ class Settlement:
     def __call__(self, outcomes: Sequence[TraceOutcome]) -> list[Call]:
         """One statement for all meters, after the reservations are given back."""
         calls: list[Call] = []
-        amounts: dict[Meter, int] = {}
+        owed: dict[Payer, int] = {}
         for bill in self.bills:
             if outcomes[bill.place] is not TraceOutcome.STORED:
                 continue
             if claimed := self.claims.get(bill.place):
                 calls += release(claimed)
-            for meter in self.meters[bill.payer]:
-                amounts[meter] = min(amounts.get(meter, 0) + bill.amount, SPENT_MAX)
+            owed[bill.payer] = min(owed.get(bill.payer, 0) + bill.amount, SPENT_MAX)
+        amounts: dict[Meter, int] = {}
+        for payer, amount in owed.items():
+            for meter in self.meters[payer]:
+                amounts[meter] = min(amounts.get(meter, 0) + amount, SPENT_MAX)
         return [*calls, add(self.organization, amounts)] if amounts else calls
 
 
@@ -149,9 +155,15 @@ def _no_notes(_sent: "SentItem") -> _Notes:
     return _NO_NOTES
 
 
-def _bill_of(place: int, sent: "SentItem", notes: _Notes, trace: NewTrace, named: Mapping[str, list[Agent]]) -> Bill:
+def _bill_of(
+    place: int,
+    sent: "SentItem",
+    notes: _Notes,
+    trace: NewTrace,
+    agents: Mapping[tuple[str, str | None], Agent | None],
+) -> Bill:
     item, reference = sent.item, sent.item.agent_id or ""
-    agent = resolve_agent(named[reference], reference, item.environment)
+    agent = agents[reference, item.environment]
     payer = Payer(
         agent.id if agent else reference,
         agent.agent_id if agent else reference,

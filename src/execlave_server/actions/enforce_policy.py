@@ -153,11 +153,13 @@ async def _judge(services: Services, basis: _Basis, asked: Asked, answered: Answ
     )
     if decision.outcome is not Outcome.APPROVAL_REQUIRED:
         return _Judged(decision, verdict, action, gathered)
-    approval = _ask_a_person(services, basis, asked, decision)
+    approval = _ask_a_person(services, basis, asked, action, decision)
     return _Judged(msgspec.structs.replace(decision, approval_id=approval.id), verdict, action, gathered, approval)
 
 
-def _ask_a_person(services: Services, basis: _Basis, asked: Asked, decision: Decision) -> RequestedApproval:
+def _ask_a_person(
+    services: Services, basis: _Basis, asked: Asked, action: Action, decision: Decision
+) -> RequestedApproval:
     wanted = ApprovalRequest(
         key=basis.key,
         agent=basis.agent,
@@ -173,8 +175,16 @@ def _ask_a_person(services: Services, basis: _Basis, asked: Asked, decision: Dec
         session_id=asked.session_id,
         user_id=asked.user_id,
         requester=requester_of(asked.action.metadata),
+        alerts_unverified=_alerts_unverified(basis, action, decision),
     )
     return request_approval(services.clock, wanted)
+
+
+def _alerts_unverified(basis: _Basis, action: Action, decision: Decision) -> bool:
+    """True where one of the policies that ask for the approval wants it told that it was granted and never used."""
+    asking = {found.policy_id for found in decision.violations}
+    judging = (policy for _, policy in basis.policies.compiled.select(action).checks)
+    return any(policy.alert_on_unverified_execution for policy in judging if policy.id in asking)
 
 
 async def _decide(compiled: CompiledPolicies, action: Action, facts: Facts) -> Verdict:

@@ -2,6 +2,7 @@
 
 from execlave_server.actions.record_change import settings_changed
 from execlave_server.actions.services import Services
+from execlave_server.audit.canonical import salted_digest
 from execlave_server.audit.changes import agent_status_changed
 from execlave_server.audit.event_logs import context_of
 from execlave_server.errors import ConflictError
@@ -34,15 +35,18 @@ def status_change(
     if agent.status is AgentStatus.ARCHIVED:
         raise ConflictError(f"The agent {agent.agent_id} is archived; an archived agent is neither paused nor resumed.")
     now_us = services.clock.now_us()
+    [salt] = services.clock.salts(1)
     row: Parameters = {
         "organization": caller.organization,
         "id": agent.id,
         "status": status,
         "reason": reason,
+        "salt": salt if reason else None,
         "now_us": now_us,
     }
-    event = NewEvent(caller.organization, agent_status_changed(caller.actor, now_us, agent, status), context_of(agent))
-    return Call("set_agent_status", row), event
+    digest = salted_digest(salt, b"reason", reason.encode()) if reason else None
+    changed = agent_status_changed(caller.actor, now_us, agent, status, reason_digest=digest)
+    return Call("set_agent_status", row), NewEvent(caller.organization, changed, context_of(agent))
 
 
 async def set_outcome_strictness(

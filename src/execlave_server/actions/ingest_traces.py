@@ -98,8 +98,7 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         refuse_revoked(key)
         named = await services.agents.named(key, {sent.item.agent_id or "" for sent in items}, fresh=attempt > 0)
         agents = {meant: resolve_agent(named[meant[0]], *meant) for meant in {_meant(sent) for sent in items}}
-        refused = [_unproven(sent) for sent in items if _lacks_evidence(sent, agents)]
-        kept = [sent for sent in items if not _lacks_evidence(sent, agents)] if refused else items
+        refused, kept = _take_proven(items, agents)
         judging = await read_judging(services, key, [sent.item for sent in kept], cost_of, fresh=attempt > 0)
         traces = await _prepare(services, key, kept, Known(agents, credentials), judging)
         uses = services.uses.calls(key, agents.values())
@@ -107,7 +106,7 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
         write = Write(checks=checks, calls=uses, traces=Traces(key.organization, traces))
         try:
             await services.right_of_way.give_way()
-            write = await count_costs(services, key, write, kept, named, fresh=attempt > 0)
+            write = await count_costs(services, key, write, kept, agents, fresh=attempt > 0)
             await services.right_of_way.give_way()
             written = await services.store.commit(write)
         except StaleError:
@@ -119,6 +118,14 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
 
 def _meant(sent: SentItem) -> Meant:
     return sent.item.agent_id or "", sent.item.environment
+
+
+def _take_proven(items: Sequence[SentItem], agents: Agents) -> tuple[list[RefusedTrace], Sequence[SentItem]]:
+    """What is refused because its agent is strict and it proves nothing, and the rest."""
+    if not any(agent and agent.outcome_strictness is OutcomeStrictness.STRICT for agent in agents.values()):
+        return [], items
+    refused = [_unproven(sent) for sent in items if _lacks_evidence(sent, agents)]
+    return refused, [sent for sent in items if not _lacks_evidence(sent, agents)]
 
 
 def _lacks_evidence(sent: SentItem, agents: Agents) -> bool:

@@ -25,6 +25,12 @@ WELCOME_LIFE_US = 24 * 3_600_000_000  # a day; every start of the server prints 
 INVITE_LIFE_US = 7 * 24 * 3_600_000_000  # a week: somebody may be away
 
 
+class LinkEndedError(NotFoundError):
+    """The link was used, replaced or withdrawn, is too old, or never was."""
+
+    code = "LINK_ENDED"
+
+
 class InvitationKind(StrEnum):
     """What a link is for: the owner of an organization without people, or somebody more."""
 
@@ -103,11 +109,11 @@ async def withdraw_invitation(services: Services, owner: Person, organization: O
 
 
 async def find_invitation(services: Services, token: str) -> Invitation:
-    """What a link is for. Raises NotFoundError alike for one that never was, was used, ended or replaced."""
+    """What a link is for. Raises LinkEndedError alike for one that never was, was used, ended or replaced."""
     wanted: Parameters = {"hash": _hash(services, token), "now_us": services.clock.now_us()}
     invitation = await find_one(services.store, Invitation, "find_invitation", wanted)
     if invitation is None:
-        raise NotFoundError(
+        raise LinkEndedError(
             "This link does not work any more: it was used, replaced by a newer one, or is too old. Ask for a new one; "
             "for the first owner the server prints one whenever it starts."
         )
@@ -115,7 +121,7 @@ async def find_invitation(services: Services, token: str) -> Invitation:
 
 
 async def accept_invitation(services: Services, token: str, *, email: str, name: str, password: Secret) -> Person:
-    """The person that the link makes, once. Raises NotFoundError, ValidationFailedError, ConflictError."""
+    """The person that the link makes, once. Raises LinkEndedError, ValidationFailedError, ConflictError."""
     invitation = await find_invitation(services, token)
     organization = Organization(invitation.organization, invitation.organization_id, invitation.organization_name, 0, 0)
     person, insert = await new_person(

@@ -1,9 +1,11 @@
 """The sessions of a person: whose one is, where else he is signed in, and ending them."""
 
+from contextlib import suppress
+
 from msgspec import Struct
 
 from execlave_server.actions.services import Services
-from execlave_server.errors import NotFoundError, SessionEndedError
+from execlave_server.errors import NotFoundError, SessionEndedError, UnavailableError
 from execlave_server.model.organizations import Organization
 from execlave_server.model.people import Person, PersonRole
 from execlave_server.store.protocol import Call, Parameters, StaleError, Write, find_one
@@ -62,7 +64,8 @@ async def open_session(services: Services, token: str) -> OpenSession:
     if row is None:
         raise SessionEndedError("This session has ended. Sign in again.")
     if row.last_seen_at_us is not None and now_us - row.last_seen_at_us >= SEEN_EVERY_US:
-        await services.store.commit(Write(calls=[Call("session_seen", wanted)]))
+        with suppress(UnavailableError):  # a full disk keeps nobody from looking
+            await services.store.commit(Write(calls=[Call("session_seen", wanted)]))
     person = Person(
         id=row.id,
         organization=row.organization,

@@ -3,7 +3,7 @@ from msgspec import Struct
 from execlave_server.actions.read_deliveries import count_traces
 from execlave_server.actions.services import Services
 from execlave_server.model.people import Caller
-from execlave_server.store.protocol import integer
+from execlave_server.store.protocol import Parameters, integer
 
 
 class Usage(Struct, frozen=True):
@@ -11,11 +11,15 @@ class Usage(Struct, frozen=True):
 
     agents: int
     traces: int
-    users: int = 0
-    policies: int = 0
+    users: int
+    policies: int
 
 
 async def read_usage(services: Services, key: Caller) -> Usage:
     """Counts; there are no limits on a server of one's own."""
-    counted = await services.store.rows("count_agents", {"organization": key.organization, "search": ""})
-    return Usage(integer(counted[0][0]), await count_traces(services, key.organization))
+    scope: Parameters = {"organization": key.organization}
+    counted = await services.store.rows("count_agents", {**scope, "search": ""})
+    [(users, policies)] = await services.store.rows("count_users_and_policies", scope)
+    return Usage(
+        integer(counted[0][0]), await count_traces(services, key.organization), integer(users), integer(policies)
+    )

@@ -13,8 +13,13 @@ from enum import StrEnum
 from msgspec import Struct
 
 from execlave_server.actions.services import Services
+from execlave_server.audit.chain import Event
+from execlave_server.audit.changes import COMMAND
+from execlave_server.audit.events import Kind
+from execlave_server.audit.events import Rotation as RotationDetails
 from execlave_server.errors import SecretError
-from execlave_server.store.protocol import Call, Check, Parameters, Store, Write
+from execlave_server.model.organizations import Organization
+from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, Store, Write
 from execlave_server.vault.envelope import Vault, key_id_of
 from execlave_server.vault.key_encryption_key import KeyFile, with_new_primary
 
@@ -62,7 +67,7 @@ async def rotate_secrets(services: Services, key_file: KeyFile, *, keep_old: boo
     if not resumed:
         key_file.replace(with_new_primary(key_file.keyset))
     report(RotationStep.KEY_ADDED, 1, 1)
-    await _retire(services, key_file.keyset.old_ids)
+    await _retire(services, key_file)
     report(RotationStep.OLD_RETIRED, 1, 1)
     rewrapped, unreadable = 0, set[SealedSecret]()
     while left := [each for each in await _wrapped_otherwise(store, key_file) if each not in unreadable]:
@@ -91,10 +96,19 @@ async def _wrapped_otherwise(store: Store, key_file: KeyFile) -> list[SealedSecr
     return [each for each in await store.find(SealedSecret, "list_sealed") if key_id_of(each.sealed) != primary]
 
 
-async def _retire(services: Services, key_ids: Sequence[int]) -> None:
-    now_us = services.clock.now_us()
-    calls = [Call("retire_key", {"key_id": key_id, "now_us": now_us}) for key_id in key_ids]
-    await services.store.commit(Write(calls=calls))
+async def _retire(services: Services, key_file: KeyFile) -> None:
+    """Retire the old keys; the first time, every chain says so, and how many secrets are wrapped anew."""
+    now_us, store, keyset = services.clock.now_us(), services.store, key_file.keyset
+    calls = [Call("retire_key", {"key_id": key_id, "now_us": now_us}) for key_id in keyset.old_ids]
+    known = [bool(await store.rows("key_is_retired", {"key_id": key_id})) for key_id in keyset.old_ids]
+    events: list[NewEvent] = []
+    if not all(known):
+        secrets = len(await _wrapped_otherwise(store, key_file))
+        details = RotationDetails(key_encryption_key=str(keyset.primary_key_id), secrets=secrets)
+        event = Event(Kind.SECRETS_ROTATED, now_us, COMMAND, f"kek:{keyset.primary_key_id}", details)
+        organizations = await store.find(Organization, "list_organizations")
+        events = [NewEvent(organization.number, event) for organization in organizations]
+    await store.commit(Write(calls=calls, events=events))
 
 
 def _rewrap(vault: Vault, some: Sequence[SealedSecret]) -> tuple[list[Call], set[SealedSecret]]:

@@ -116,6 +116,7 @@ def _pause(effects: Effects, organization: int, agent: Agent, budget: Budget, no
         "id": agent.id,
         "status": AgentStatus.PAUSED,
         "reason": said_of(budget.rule),
+        "salt": None,
         "now_us": now_us,
     }
     details = AgentChange(agent=agent.id, environment=agent.environment, status=AgentStatus.PAUSED, was=agent.status)

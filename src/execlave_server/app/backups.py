@@ -5,7 +5,8 @@ from pathlib import Path
 
 from execlave_server import __version__
 from execlave_server.app.database import require_database, uses_postgres
-from execlave_server.app.installation import PEPPER, PEPPER_BOUND_TO, key_file
+from execlave_server.app.installation import PEPPER, PEPPER_BOUND_TO
+from execlave_server.app.key_file import key_file
 from execlave_server.clock import Clock
 from execlave_server.errors import BackupError, DataDirError
 from execlave_server.settings import SETTINGS_FILE, Settings

@@ -10,7 +10,7 @@ from execlave_server.actions.doctor.examine import Patient, ReportProgress, exam
 from execlave_server.actions.doctor.findings import Report
 from execlave_server.actions.doctor.machine import FileFacts, MachineFacts
 from execlave_server.app.database import StoreRole, open_store
-from execlave_server.app.installation import key_file, open_vault
+from execlave_server.app.key_file import key_file, open_vault
 from execlave_server.clock import Clock
 from execlave_server.errors import SecretError
 from execlave_server.settings import SETTINGS_FILE, Settings

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from execlave_server.app.database import require_database
-from execlave_server.app.installation import alone
+from execlave_server.app.locks import alone
 from execlave_server.clock import Clock
 from execlave_server.errors import DataDirError
 from execlave_server.settings import Settings

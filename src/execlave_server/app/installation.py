@@ -1,12 +1,8 @@
 """A data directory: made once by `init`, opened by every command, locked by those who must be alone or counted."""
 
-import fcntl
-import os
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 
 from execlave_server.actions.ask_validator import Validators
 from execlave_server.actions.estimate_cost import CostEstimator
@@ -23,19 +19,19 @@ from execlave_server.app.database import (
     open_reserve,
     open_store,
     remove_database,
-    require_database,
     uses_postgres,
 )
+from execlave_server.app.key_file import key_file, open_vault
 from execlave_server.clock import Clock
 from execlave_server.datadog.connection import DatadogConnector
-from execlave_server.errors import DataDirError, SecretError
+from execlave_server.errors import DataDirError
 from execlave_server.metrics import ServerMetrics
 from execlave_server.model.secret import Secret
 from execlave_server.settings import Settings
 from execlave_server.store.disk import MIB, FolderDisk
 from execlave_server.store.protocol import Call, Check, StaleError, Store, Write
 from execlave_server.vault.envelope import Vault
-from execlave_server.vault.key_encryption_key import KeyFile, create_key_file, default_key_file, open_key_file
+from execlave_server.vault.key_encryption_key import create_key_file
 
 PEPPER = "api_key_pepper"  # the secret under which API keys are hashed
 PEPPER_BOUND_TO = "installation/apiKeyPepper"
@@ -43,12 +39,6 @@ _INITIALISED = (
     "The database of EXECLAVE_SERVER_DATABASE_URL is initialised already. A further server or worker needs no `init`: "
     "give it the same key-encryption key (EXECLAVE_SERVER_KEK=file:/path) and run `serve` or `worker`."
 )
-SERVER_LOCK_WAIT_S = 15.0  # how long a new server waits for the one it replaces to finish
-
-
-def key_file(settings: Settings) -> Path:
-    """Where the key-encryption key is."""
-    return Path(settings.kek.removeprefix("file:")) if settings.kek else default_key_file(settings.data_dir)
 
 
 async def initialise(settings: Settings, clock: Clock) -> None:
@@ -106,15 +96,6 @@ async def _write_installation(settings: Settings, clock: Clock) -> None:
         await store.close()
 
 
-def open_vault(settings: Settings) -> Vault:
-    """The vault under this installation's key-encryption key. Raises DataDirError, SecretError."""
-    require_database(settings)
-    path = key_file(settings)
-    if path.resolve().is_relative_to(settings.data_dir.resolve()) and not settings.kek:
-        raise SecretError(f"The key-encryption key {path} is inside the data directory. Keep it apart.")
-    return Vault(open_key_file(path))
-
-
 @asynccontextmanager
 async def open_services(
     settings: Settings, clock: Clock, *, serving: bool = False, resolve: Resolve | None = None
@@ -164,82 +145,3 @@ async def _open_pepper(settings: Settings, store: Store, vault: Vault) -> Secret
             else "The data directory is not fully initialised. Remove it and run `init` again."
         )
     return vault.open(rows[0][0], bound_to=PEPPER_BOUND_TO)
-
-
-@contextmanager
-def only_server(settings: Settings) -> Iterator[None]:
-    """Hold the data directory as its one server. Waits for a predecessor; raises DataDirError when it stays.
-
-    On PostgreSQL there may be any number of servers.
-    """
-    if uses_postgres(settings):
-        yield
-        return
-    deadline = time.monotonic() + SERVER_LOCK_WAIT_S
-    with _lock_file(settings.data_dir / "server.lock") as descriptor:
-        while not _try_lock(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                raise DataDirError(
-                    f"Another server uses the data directory {settings.data_dir}. Stop it first; two servers share "
-                    "one database only on PostgreSQL."
-                )
-            time.sleep(0.05)
-        yield
-
-
-@contextmanager
-def counted_worker(settings: Settings) -> Iterator[bool]:
-    """Hold the data directory as one of its workers; True for the only one, whom nobody's leases bind.
-
-    On PostgreSQL nobody knows what runs elsewhere: the leases of the dead end by themselves.
-    """
-    require_database(settings)
-    if uses_postgres(settings):
-        yield False
-        return
-    with _lock_file(settings.data_dir / "worker.lock") as descriptor:
-        alone = _try_lock(descriptor, fcntl.LOCK_EX)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield alone
-
-
-@contextmanager
-def only_rotation(settings: Settings) -> Iterator[KeyFile]:
-    """Hold the key-encryption key as the one who replaces it. Raises DataDirError while somebody else does."""
-    require_database(settings)
-    with _lock_file(settings.data_dir / "rotation.lock") as descriptor:
-        if not _try_lock(descriptor, fcntl.LOCK_EX):
-            raise DataDirError("Another `secrets rotate` runs on this data directory. Wait for it to end.")
-        yield open_key_file(key_file(settings))
-
-
-@contextmanager
-def alone(settings: Settings) -> Iterator[None]:
-    """Hold a data directory while no server and no worker uses it. Raises DataDirError when one does."""
-    with (
-        _lock_file(settings.data_dir / "server.lock") as server,
-        _lock_file(settings.data_dir / "worker.lock") as worker,
-    ):
-        if not (_try_lock(server, fcntl.LOCK_EX) and _try_lock(worker, fcntl.LOCK_EX)):
-            raise DataDirError(f"A server or a worker uses {settings.data_dir}. Stop it first.")
-        yield
-
-
-@contextmanager
-def _lock_file(path: Path) -> Iterator[int]:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise DataDirError(f"The lock file {path} cannot be opened: {error.strerror}.") from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

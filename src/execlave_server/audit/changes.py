@@ -39,12 +39,15 @@ def agent_registered(actor: str, at_us: int) -> FromRow:
     return event
 
 
-def agent_status_changed(actor: str, at_us: int, agent: Agent, status: AgentStatus) -> Event:
-    """An agent paused or resumed; `agent` is as it was before."""
+def agent_status_changed(
+    actor: str, at_us: int, agent: Agent, status: AgentStatus, *, reason_digest: str | None = None
+) -> Event:
+    """An agent paused or resumed; `agent` is as it was before, the digest is salted."""
     details = AgentChange(
         agent=agent.id,
         autonomy_level=agent.autonomy_level,
         environment=agent.environment,
+        reason_digest=reason_digest,
         status=status,
         was=agent.status,
     )

@@ -23,6 +23,7 @@ from execlave_server.audit.events import (
     DestinationChange,
     Key,
     Kind,
+    LevelRefused,
     PolicyVersion,
     TierOverride,
 )
@@ -43,6 +44,7 @@ Told = (
     | Bypass
     | DestinationChange
     | Key
+    | LevelRefused
     | PolicyVersion
     | TierOverride
 )
@@ -52,6 +54,7 @@ STREAMED = frozenset(
     {
         Kind.AGENT_STATUS_CHANGED,
         Kind.AGENT_TIER_OVERRIDDEN,
+        Kind.AGENT_LEVEL_REFUSED,
         Kind.APPROVAL_REQUESTED,
         Kind.APPROVAL_DECIDED,
         Kind.APPROVAL_EXPIRED,
@@ -106,6 +109,7 @@ class EventFields(Struct, omit_defaults=True):
     delivery_key: str
     actor: str
     approval_id: str | None = None
+    asked_level: str | None = None
     budget_action: str | None = None
     budget_id: str | None = None
     budget_window: str | None = None
@@ -258,6 +262,9 @@ def _tell(details: Told, fields: EventFields, middle: EventMiddle) -> None:  # n
         case TierOverride():
             fields.policy_ids, fields.policy_version = (details.policy,), details.version
             middle.autonomy_level = details.autonomy_level
+        case LevelRefused():
+            fields.asked_level = details.asked
+            middle.autonomy_level, middle.environment = details.autonomy_level, details.environment
         case _:
             assert_never(details)
 

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     AGENT_REGISTERED = "agent.registered"
     AGENT_STATUS_CHANGED = "agent.status_changed"
     AGENT_TIER_OVERRIDDEN = "agent.tier_overridden"
+    AGENT_LEVEL_REFUSED = "agent.level_refused"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
     DESTINATION_CHANGED = "destination.changed"
@@ -159,6 +160,15 @@ class TierOverride(Details, frozen=True, kw_only=True):
     version: Count
 
 
+class LevelRefused(Details, frozen=True, kw_only=True):
+    """An agent asked with its own key for a level that would loosen its tier; it keeps the one it has."""
+
+    agent: str
+    asked: str
+    autonomy_level: str
+    environment: str
+
+
 class Key(Details, frozen=True, kw_only=True):
     """An API key; the key itself is nowhere."""
 
@@ -277,6 +287,7 @@ DETAILS: dict[Kind, type[Details]] = {
     Kind.AGENT_REGISTERED: AgentChange,
     Kind.AGENT_STATUS_CHANGED: AgentChange,
     Kind.AGENT_TIER_OVERRIDDEN: TierOverride,
+    Kind.AGENT_LEVEL_REFUSED: LevelRefused,
     Kind.KEY_ISSUED: Key,
     Kind.KEY_REVOKED: Key,
     Kind.DESTINATION_CHANGED: DestinationChange,

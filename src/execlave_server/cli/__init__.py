@@ -1,27 +1,62 @@
 """The command line."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from execlave_server import __version__
-from execlave_server.cli.approvals import approval
-from execlave_server.cli.audit import audit, erase
-from execlave_server.cli.copying import copy
-from execlave_server.cli.datadog import datadog
-from execlave_server.cli.deliveries import deliveries
-from execlave_server.cli.destinations import destination
-from execlave_server.cli.doctor import doctor
-from execlave_server.cli.installation import init, key, migrate, org
-from execlave_server.cli.keeping import backup, restore, sweep
-from execlave_server.cli.people import user
-from execlave_server.cli.policies import policy
-from execlave_server.cli.running import demo, sandbox, serve, server_process, worker
-from execlave_server.cli.secrets import secrets
 from execlave_server.errors import ExeclaveServerError
 
+# The module of each command, imported when that is asked for: to import them all takes longer than most of them run.
+MODULES = {
+    "approval": "approvals",
+    "audit": "audit",
+    "backup": "keeping",
+    "copy": "copying",
+    "datadog": "datadog",
+    "deliveries": "deliveries",
+    "demo": "demo",
+    "destination": "destinations",
+    "doctor": "doctor",
+    "erase": "audit",
+    "init": "installation",
+    "key": "installation",
+    "migrate": "installation",
+    "org": "installation",
+    "policy": "policies",
+    "restore": "keeping",
+    "sandbox": "sandbox",
+    "secrets": "secrets",
+    "serve": "serve",
+    "server-process": "server_process",
+    "sweep": "keeping",
+    "user": "people",
+    "worker": "worker",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """The commands of MODULES, each a function of its name there."""
+
+    def every(self) -> dict[str, click.Command]:
+        """All of them by name; it imports them all."""
+        context = click.Context(self)
+        return {name: command for name in MODULES if (command := self.get_command(context, name))}
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Their names."""
+        return sorted(MODULES)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """The command, or None where there is none of that name."""
+        if name not in MODULES:
+            return None
+        found: click.Command = getattr(import_module(f"{__name__}.{MODULES[name]}"), name.replace("-", "_"))
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="execlave-server")
 def commands() -> None:
     """Govern AI agents, and stream every trace to Datadog Logs.
@@ -31,13 +66,6 @@ def commands() -> None:
       execlave-server init
       execlave-server serve
     """
-
-
-for command in (
-    *(init, migrate, copy, org, key, user, approval, policy, destination, deliveries, datadog, doctor, secrets),
-    *(sweep, backup, restore, audit, erase, serve, worker, sandbox, demo, server_process),
-):
-    commands.add_command(command)
 
 
 def main() -> None:

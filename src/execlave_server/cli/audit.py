@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
+import execlave_server
 from execlave_server.actions.erase_content import Erased, erase_user
 from execlave_server.actions.export_evidence import export_evidence
 from execlave_server.actions.issue_key import find_organization
@@ -23,6 +24,7 @@ from execlave_server.audit.verify import LogAnchor
 from execlave_server.cli.options import data_dir_option, json_option, org_option, print_json, settings_of, with_services
 from execlave_server.errors import BadRequestError, NotFoundError
 
+OFFLINE_SCRIPT = "verify_evidence.py"
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -109,6 +111,9 @@ def audit_export(
 ) -> None:
     """Write the evidence of a trace and its decisions as one file, to be checked offline with verify_evidence.py.
 
+    That script is one file of this package and of its documentation; --out says where it is here. It needs Python's
+    standard library and nothing else.
+
     \b
     Example:
       execlave-server audit export --trace tr_0123456789abcdef --out evidence.json
@@ -123,7 +128,13 @@ def audit_export(
         click.echo(evidence, nl=False)
     else:
         out.write_bytes(evidence)
-        click.echo(f"Wrote {out}.")
+        click.echo(f"Wrote {out}. Check it offline: python3 -I {offline_script()} {out}")
+
+
+def offline_script() -> Path:
+    """Where the script is that checks an evidence file: in the package as installed, or in a source tree's docs."""
+    packaged = Path(execlave_server.__file__).with_name(OFFLINE_SCRIPT)
+    return packaged if packaged.is_file() else packaged.parents[2] / "docs" / OFFLINE_SCRIPT
 
 
 @click.command

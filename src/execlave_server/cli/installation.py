@@ -9,7 +9,8 @@ from execlave_server.actions.issue_key import create_organization, find_organiza
 from execlave_server.actions.services import Services
 from execlave_server.api.times import iso
 from execlave_server.app.database import migrate_store, uses_postgres
-from execlave_server.app.installation import initialise, key_file
+from execlave_server.app.installation import initialise
+from execlave_server.app.key_file import key_file
 from execlave_server.cli.options import (
     data_dir_option,
     json_option,

@@ -13,7 +13,7 @@ from execlave_server.actions.sweep import DAY_US, Sweep, Swept, Wanted
 from execlave_server.api.times import iso
 from execlave_server.app.backups import BackupNote, Report, back_up
 from execlave_server.app.backups import restore as restore_backup
-from execlave_server.app.installation import key_file
+from execlave_server.app.key_file import key_file
 from execlave_server.audit.changes import COMMAND
 from execlave_server.cli.options import data_dir_option, json_option, print_json, settings_of, with_services
 from execlave_server.clock import SystemClock

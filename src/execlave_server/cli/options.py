@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
-from execlave_server.actions.services import Services
-from execlave_server.app.database import clock_of
-from execlave_server.app.installation import open_services
 from execlave_server.settings import Settings, load_settings
 from execlave_server.telemetry import configure_logs
+
+if TYPE_CHECKING:
+    from execlave_server.actions.services import Services
 
 T = TypeVar("T")
 
@@ -30,8 +30,11 @@ def settings_of(data_dir: Path | None, **overrides: Any) -> Settings:
     return load_settings(data_dir=data_dir, **overrides)
 
 
-def with_services(settings: Settings, work: Callable[[Services], Awaitable[T]]) -> T:
+def with_services(settings: Settings, work: "Callable[[Services], Awaitable[T]]") -> T:
     """Do something with the services of an initialised data directory."""
+    from execlave_server.app.database import clock_of  # noqa: PLC0415 - half a second that `serve` does without
+    from execlave_server.app.installation import open_services  # noqa: PLC0415
+
     configure_logs(settings.log_level, process="command")
 
     async def run() -> T:

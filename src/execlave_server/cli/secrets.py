@@ -8,7 +8,8 @@ from rich.progress import Progress
 
 from execlave_server.actions.rotate_secrets import Rotation, RotationStep, rotate_secrets
 from execlave_server.actions.services import Services
-from execlave_server.app.installation import key_file, only_rotation
+from execlave_server.app.key_file import key_file
+from execlave_server.app.locks import only_rotation
 from execlave_server.cli.options import data_dir_option, json_option, print_json, settings_of, with_services
 
 

@@ -130,15 +130,11 @@ def log_middle(
         unregistered=agent is None,
         cost_source=cost.source if cost else None,
         reported_status=item.status if status is not item.status else None,
-        decision_id=governed.decision_id,
-        enforcement_mode=governed.enforcement_mode,
-        policy_ids=governed.policy_ids[:POLICIES_NAMED_MAX] or None,
-        policy_types=governed.policy_types[:POLICIES_NAMED_MAX] or None,
-        rule_ids=governed.rule_ids[:POLICIES_NAMED_MAX] or None,
-        severity=governed.severity,
         tags=_tags(item.tags, cut) if item.tags else None,
         credential=credential,
     )
+    if governed is not UNGOVERNED:
+        _say_governed(execlave, governed)
     log = LogMiddle(
         message="",
         trace_id=item.trace_id,
@@ -181,6 +177,16 @@ def log_middle(
     return encoded[1:-2]
 
 
+def _say_governed(execlave: ExeclaveFields, governed: Governed) -> None:
+    """Which decision it was, and who objected."""
+    execlave.decision_id = governed.decision_id
+    execlave.enforcement_mode = governed.enforcement_mode
+    execlave.policy_ids = governed.policy_ids[:POLICIES_NAMED_MAX] or None
+    execlave.policy_types = governed.policy_types[:POLICIES_NAMED_MAX] or None
+    execlave.rule_ids = governed.rule_ids[:POLICIES_NAMED_MAX] or None
+    execlave.severity = governed.severity
+
+
 def _message(log: LogMiddle) -> str:
     """What happened and how it ended, as the log list shows it."""
     return f"{log.span_name or log.agent_id or log.span_type or 'trace'} {log.status}"
@@ -206,7 +212,7 @@ def _tags(tags: list[Any], cut: list[str]) -> list[str]:
     texts = [tag if isinstance(tag, str) else _encode(tag).decode() for tag in tags[:TAGS_MAX]]
     masked = [mask_text(text, TAG_CHARS_MAX) for text in texts]
     whole = [each.text for each in masked]
-    kept = shorten_texts(whole, TAGS_BYTES_MAX)
+    kept = shorten_texts(whole, TAGS_BYTES_MAX - 1)  # as a list: one comma less than tags, but two brackets
     if len(tags) > TAGS_MAX or kept != whole or any(each.cut for each in masked):
         cut.append("execlave.tags")
     return kept

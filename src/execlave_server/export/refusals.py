@@ -1,6 +1,6 @@
 """The single logs that a destination refused one after the other; past some number the way is at fault, not they."""
 
-from execlave_server.actions.requeue_parked import requeue_log
+from execlave_server.actions.requeue_log import requeue_log
 from execlave_server.clock import Clock
 from execlave_server.errors import ConflictError
 from execlave_server.store.protocol import Parameters, Store, integer

@@ -46,7 +46,7 @@ class ApiKey(Struct, frozen=True):
     created_at_us: int
     revoked_at_us: int | None
     organization_version: int
-    last_used_at_us: int | None = None  # known of a listed key only, to about a minute
+    last_used_at_us: int | None = None  # to about a minute
 
     @property
     def actor(self) -> str:

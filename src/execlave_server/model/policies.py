@@ -125,7 +125,8 @@ TYPES: dict[PolicyType, TypeFacts] = {
 class Policy(Struct, frozen=True, kw_only=True, rename="camel"):
     """One version of a policy. Empty `applies_to_agents` or `environments` means all; encoding it gives the API's form.
 
-    `phase` narrows a type that works in both phases to one of them.
+    `phase` narrows a type that works in both phases to one of them. With `alert_on_unverified_execution` an
+    approval that it asked for, and that is granted and never verified, is told of.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Policy(Struct, frozen=True, kw_only=True, rename="camel"):
     is_active: bool = True
     phase: Phase | None = None
     metadata: dict[str, Any] = {}
+    alert_on_unverified_execution: bool = True
 
     @property
     def phases(self) -> frozenset[Phase]:
@@ -158,6 +160,7 @@ class _Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     is_active: bool = True
     phase: Phase | None = None
     metadata: Raw = Raw(b"{}")
+    alert_on_unverified_execution: bool = True
 
 
 _body = msgspec.json.Decoder(_Body)
@@ -200,6 +203,7 @@ def parse_policy(body: bytes, policy_id: str = "", version: int = 1) -> Policy:
         is_active=said.is_active,
         phase=said.phase,
         metadata=_decode(_notes, said.metadata, "metadata"),
+        alert_on_unverified_execution=said.alert_on_unverified_execution,
     )
 
 

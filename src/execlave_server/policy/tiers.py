@@ -96,6 +96,17 @@ def policy_of_tier(
     )
 
 
+def is_at_least_as_strict(level: AutonomyLevel, before: AutonomyLevel) -> bool:
+    """True where a level's bundle has every policy of the other one, as it is there or in a stricter mode."""
+    bundle = {one.policy_type: one for one in BUNDLES[level]}
+    return all(
+        (now := bundle.get(one.policy_type)) is not None
+        and now.rule == one.rule
+        and now.enforcement_mode.strictness >= one.enforcement_mode.strictness
+        for one in BUNDLES[before]
+    )
+
+
 def is_of_tier(policy: Policy) -> bool:
     """True for a policy that a tier brought, also once a person has changed it."""
     return TIER in policy.metadata

@@ -19,7 +19,7 @@ LOOK_EVERY_S = 2.0  # what people watch; agents and the SDK never wait for this
 HEARTBEAT_EVERY_S = 15.0  # proxies close a connection that is quiet for longer
 STREAMS_PER_PERSON_MAX = 6  # tabs; a hidden one closes its stream
 STREAMS_PER_ORGANIZATION_MAX = 60  # each costs a session's look-up and a fragment every two seconds
-_NOT_A_STREAM = 204  # a browser that gets this does not ask again
+_ENDED = "event: ended\ndata:\n\n"  # the page loads itself anew, and so finds the sign-in page or its error
 
 log = structlog.get_logger()
 
@@ -56,9 +56,10 @@ class LivePages:
         async def answer(request: Request) -> Response:
             try:
                 page = await server.admit(await server.identify(server.stranger(route, request)))
+            except UnauthorizedError:
+                return Response(_ENDED, 200, PAGE_HEADERS, "text/event-stream")
             except ExeclaveServerError as error:
-                status = _NOT_A_STREAM if isinstance(error, UnauthorizedError) else error.status
-                return Response(None, status, PAGE_HEADERS)
+                return Response(error.message, error.status, PAGE_HEADERS, "text/plain")
             if not self._has_room(page):
                 return Response("Too many live pages are open.", 503, {**PAGE_HEADERS, "Retry-After": "30"})
             events = self._events(server, topic, page)
@@ -75,6 +76,8 @@ class LivePages:
     async def _events(self, server: PageServer, topic: Topic, page: Page) -> AsyncIterator[str]:
         """The region whenever it is another than before, a comment now and then, until the session ends."""
         person, organization = page.person.id, page.person.organization
+        if not self._has_room(page):  # others began at the same moment
+            return
         self._of_person[person] += 1
         self._of_organization[organization] += 1
         shown, quiet_s = "", 0.0
@@ -86,7 +89,7 @@ class LivePages:
                 except UnavailableError:
                     fragment = shown  # the database is away; what is shown stays until it is back
                 except ExeclaveServerError:
-                    yield "event: ended\ndata:\n\n"
+                    yield _ENDED
                     return
                 if fragment != shown:
                     yield _event(fragment)

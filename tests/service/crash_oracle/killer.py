@@ -26,7 +26,7 @@ KILLED_WHILE_FULL = 0.4  # the share of full disks in whose middle the process i
 FULL_AT_BYTES = (1 << 20, 0)
 RECONNECTED_S = 2.0  # a process that lost its database tries again every second
 BALLAST_BYTES = 1 << 20  # at a time
-ORPHANS_GONE_S = 8.0  # the children of a killed parent finish what they do; what has not ended by then is cut off
+ORPHANS_GONE_S = 7.5  # the children of a killed parent finish what they do; 8 s after it they are cut off
 ANSWERED_S = 5.0  # the longest the sandbox takes for an answer that comes at all
 CLOCK_OFF_S = 7_200.0  # at most, either way: Datadog still takes a log that is so far from the present
 
@@ -144,8 +144,7 @@ class Killer:
                 with self._exposures.during(blow):
                     server.kill_child("worker")
             case Blow.KILL_SERVE:
-                cut_off_at = time.monotonic() + ORPHANS_GONE_S
-                self._exposures.add(blow, cut_off_at, cut_off_at)
+                self._watch_orphan(server.child("worker"))
                 self._fleet.kill(index)
             case Blow.STOP_WORKER:
                 _stop(server.child("worker"), self._chance.uniform(*STOP_S))  # no request takes too long by it
@@ -153,6 +152,18 @@ class Killer:
                 self._stop_past_lease(server)
             case _:
                 self._deal_from_without(blow, server)
+
+    def _watch_orphan(self, worker: int) -> None:
+        """A worker whose parent dies ends in order, unless that takes too long: then it has not written everything."""
+
+        def watch() -> None:
+            killed_at = time.monotonic()
+            wait_for(lambda: not is_running(worker), "the end of an orphan")
+            gone_at = time.monotonic()
+            if gone_at > killed_at + ORPHANS_GONE_S:
+                self._exposures.add(Blow.KILL_SERVE, killed_at, gone_at)
+
+        threading.Thread(target=watch, daemon=True).start()
 
     def _deal_from_without(self, blow: Blow, server: Server) -> None:
         """The disk, the clock and the database."""

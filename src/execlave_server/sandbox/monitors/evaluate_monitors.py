@@ -1,6 +1,7 @@
 """Evaluates the monitors each minute of the sandbox's clock, and keeps and tells what changed."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 from urllib.parse import urlencode
 
@@ -33,12 +34,20 @@ async def evaluate_each_minute(state: SandboxState) -> None:
     last = state.clock.now_us() // MINUTE_US
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        now_us = state.clock.now_us()
-        if state.metrics or state.monitors:
-            await state.index.catch_up(now_us)
-        if now_us // MINUTE_US != last:
-            last = now_us // MINUTE_US
-            await evaluate_monitors(state, now_us)
+        try:
+            last = await look_at_clock(state, last)
+        except Exception:  # the boundary of this task: one bad evaluation must not be the last
+            logging.getLogger(__name__).exception("the monitors could not be evaluated")
+
+
+async def look_at_clock(state: SandboxState, last: int) -> int:
+    """Evaluate when another minute than `last` has begun, as of its beginning; the minute it is."""
+    minute = state.clock.now_us() // MINUTE_US
+    if state.metrics or state.monitors:
+        await state.index.catch_up(state.clock.now_us())
+    if minute != last:
+        await evaluate_monitors(state, minute * MINUTE_US)
+    return minute
 
 
 async def move_clock(state: SandboxState, forward_us: int) -> None:
@@ -57,8 +66,7 @@ async def evaluate_monitors(state: SandboxState, at_us: int, *, forced: bool = F
         await feed_monitors(state, list(state.monitors.values()))
         events: list[Event] = []
         for monitor in list(state.monitors.values()):
-            since_us = at_us - (monitor.evaluated_us or 0)
-            if forced or monitor.evaluated_us is None or since_us >= monitor.evaluation.every_us:
+            if forced or monitor.is_due(at_us):
                 events += record_changes(state, monitor, monitor.evaluate(at_us))
         return events
 

@@ -80,6 +80,11 @@ class HeldMonitor:
         if log.timestamp_ms * 1_000 >= self.created_us - self.work.query.window_us:
             self.work.add(log)
 
+    def is_due(self, at_us: int) -> bool:
+        """Whether its minute, or its ten minutes, have begun anew since it was evaluated."""
+        every_us = self.evaluation.every_us
+        return self.evaluated_us is None or at_us // every_us > self.evaluated_us // every_us
+
     def evaluate(self, at_us: int) -> list[Change]:
         """Hold it against the thresholds, and keep what the page draws."""
         before = self.evaluation.overall

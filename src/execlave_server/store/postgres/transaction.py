@@ -7,7 +7,7 @@ from execlave_server.model.traces import TraceOutcome
 from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey, event_batches
 from execlave_server.store.chains import Chains, events_of, head_from
 from execlave_server.store.postgres.connection import Connection, refuse_nul
-from execlave_server.store.protocol import Call, Check, NewEvent, Row, Traces, Write, integer
+from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, Row, Traces, Write, integer
 from execlave_server.store.statements import Statement
 
 DAY_US = 86_400_000_000
@@ -53,6 +53,7 @@ class Transaction:
         self._events: list[NewEvent] = []
         self._settling: list[tuple[int, Call]] = []
         self.new_labels: dict[Label, int] = {}
+        self.last_entry: Parameters | None = None  # of the audit chains: there when the transaction is
 
     async def enter(self, writes: Sequence[Write]) -> str:
         """Share the locks of the organizations that these writes rest on, then read which traces are stored.
@@ -135,6 +136,7 @@ class Transaction:
         }
         for planned in event_batches(streamed, 1):
             await self._store_batch(planned, chains)
+        self.last_entry = chains.entries[-1] if chains.entries else None
         for entry_row in chains.entries:
             await self._rows("insert_audit_entry", entry_row)
         for head in chains.heads():

@@ -25,7 +25,7 @@ from execlave_server.store.grouping import (
 from execlave_server.store.postgres.connection import LOST, Connection, close, connect, translated_errors
 from execlave_server.store.postgres.partitions import Partitions
 from execlave_server.store.postgres.transaction import Transaction, fetch, metered_by
-from execlave_server.store.protocol import Durability, Write, Written
+from execlave_server.store.protocol import Durability, Parameters, Write, Written
 from execlave_server.store.statements import Statement
 
 TRIES_MAX = 5  # of a transaction that another one crossed
@@ -187,22 +187,22 @@ class Committer:
             if connection.is_closed() and isinstance(error, _CUT_OFF):
                 raise _UnfinishedError from error
             raise
-        await self._finish(connection, entered)
+        await self._finish(connection, entered, transaction.last_entry)
         if self._on_commit:
             self._on_commit(len(writes))
         remember_labels(self._labels, transaction.new_labels)
         return results
 
-    async def _finish(self, connection: Connection, entered: str) -> None:
+    async def _finish(self, connection: Connection, entered: str, last_entry: Parameters | None) -> None:
         try:
             await connection.execute("commit")
         except (*LOST, asyncpg.InterfaceError) as error:
             connection.terminate()
             log.warning("store.commit_unknown", transaction=entered, error=repr(error))
-            if not await self._was_committed(entered):
+            if not await self._was_committed(entered, last_entry):
                 raise _UnfinishedError from error
 
-    async def _was_committed(self, transaction: str) -> bool:
+    async def _was_committed(self, transaction: str, last_entry: Parameters | None) -> bool:
         """What became of a transaction whose COMMIT got no answer.
 
         Raises UnavailableError when that cannot be found out in time.
@@ -210,7 +210,7 @@ class Committer:
         try:
             async with asyncio.timeout(SETTLE_WITHIN_S):
                 while True:
-                    if (outcome := await self._outcome_of(transaction)) is not None:
+                    if (outcome := await self._outcome_of(transaction, last_entry)) is not None:
                         return outcome
                     await asyncio.sleep(SETTLE_LOOK_S)
         except TimeoutError as error:
@@ -219,14 +219,23 @@ class Committer:
                 "what is stored already is recognised."
             ) from error
 
-    async def _outcome_of(self, transaction: str) -> bool | None:
-        """Whether a transaction was committed; None while that is open, or nobody can be asked."""
-        statement = self._statements["outcome_of_transaction"]
+    async def _outcome_of(self, transaction: str, last_entry: Parameters | None) -> bool | None:
+        """Whether a transaction was committed; None while that is open, or nobody can be asked.
+
+        A database that crashed forgets the transactions whose log it had not written, and gives their numbers to
+        others. So a number it does not know was not committed, and one it knows must have left its own entry too.
+        """
         try:
-            rows = await fetch(await self._connected(), statement, {"transaction": transaction})
+            connection = await self._connected()
+            asked = {"transaction": transaction}
+            ((outcome,),) = await fetch(connection, self._statements["outcome_of_transaction"], asked)
+            if outcome == "committed" and last_entry is not None:
+                return bool(await fetch(connection, self._statements["has_audit_entry"], last_entry))
+        except asyncpg.InvalidParameterValueError:
+            return False
         except (UnavailableError, *LOST, asyncpg.InterfaceError):
             return None
-        return None if rows[0][0] == "in progress" else rows[0][0] == "committed"
+        return None if outcome == "in progress" else outcome == "committed"
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():

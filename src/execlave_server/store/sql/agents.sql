@@ -9,6 +9,7 @@ on conflict (organization, agent_id, environment) do update set
   platform = excluded.platform,
   autonomy_level = coalesce(excluded.autonomy_level, agents.autonomy_level),
   profile = excluded.profile,
+  refused_level = case when excluded.autonomy_level is null then agents.refused_level end,
   updated_at_us = case when excluded.updated_at_us > agents.updated_at_us then excluded.updated_at_us
     else agents.updated_at_us + 1 end
 where (agents.name, agents.type, agents.platform, agents.autonomy_level, agents.profile)
@@ -22,6 +23,11 @@ select id, organization, agent_id, environment, name, type, platform, status, st
 from agents
 where organization = :organization and (agent_id = :reference or id = :reference)
 order by created_at_us, id
+
+-- name: refuse_level
+update agents set refused_level = :level
+where organization = :organization and id = :id and refused_level is distinct from :level
+returning id
 
 -- name: agent_standing
 select count(*), cast(coalesce(sum(updated_at_us), 0) as bigint)
@@ -49,7 +55,7 @@ where organization = :organization
     or replace(lower(name), lower(:search), '') <> lower(name))
 
 -- name: set_agent_status
-update agents set status = :status, status_reason = :reason,
+update agents set status = :status, status_reason = :reason, status_salt = :salt,
   updated_at_us = case when :now_us > updated_at_us then :now_us else updated_at_us + 1 end
 where organization = :organization and id = :id
 returning id

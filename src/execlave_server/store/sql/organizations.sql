@@ -16,7 +16,7 @@ values (:id, :organization, :name, :environment, :role, :hash, :hint, :now_us)
 
 -- name: find_api_key
 select k.id, k.organization, o.id as organization_id, k.name, k.environment, k.role, k.hint, k.created_at_us,
-  k.revoked_at_us, o.version as organization_version
+  k.revoked_at_us, o.version as organization_version, k.last_used_at_us
 from api_keys k join organizations o on o.number = k.organization
 where k.hash = :hash
 

@@ -110,3 +110,7 @@ delete from sign_in_attempts where period < :period
 
 -- name: insert_secret_once
 insert into sealed_secrets (name, sealed) values (:name, :sealed) on conflict (name) do nothing
+
+-- name: count_users_and_policies
+select (select count(*) from users where organization = :organization and disabled_at_us is null),
+  (select count(*) from policies where organization = :organization and deleted_at_us is null)

@@ -1,7 +1,6 @@
 """What happens inside one SQLite transaction: calls, checks, and traces made into batches."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import apsw
@@ -118,9 +117,13 @@ class Transaction:
             chains.append(planned.organization, event)
 
     def _trace_rows(
-        self, organization: int, batch: int, traces: Iterable[NewTrace], first_id: int
+        self, organization: int, batch: int, traces: Sequence[NewTrace], first_id: int
     ) -> list[tuple[Value, ...]]:
-        label = partial(self._label, organization)
+        kinds = ("span_type", "agent", "environment")
+        texts = {(trace.span_type, trace.agent, trace.environment) for trace in traces}
+        labels = {
+            each: [self._label(organization, *named) for named in zip(kinds, each, strict=True)] for each in texts
+        }
         return [
             (
                 row_id,
@@ -130,9 +133,7 @@ class Transaction:
                 organization,
                 batch,
                 trace.status,
-                label("span_type", trace.span_type),
-                label("agent", trace.agent),
-                label("environment", trace.environment),
+                *labels[trace.span_type, trace.agent, trace.environment],
                 trace.occurred_at_ms,
                 trace.trace_id,
                 trace.span_id,

@@ -97,6 +97,8 @@ class Writer:
         self.log_is_long.clear()
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            pass  # the checkpointer folds it at this moment
         except apsw.Error as error:  # the log stays; the commit that follows says what is wrong with the disk
             log.warning("store.checkpoint_failed", error=str(error))
 

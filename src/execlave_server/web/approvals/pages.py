@@ -1,5 +1,6 @@
 """Approvals: the queue, and one action to decide about."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,7 +9,7 @@ from starlette.responses import Response
 from execlave_server.actions.decide_approval import deny_approval, grant_approval
 from execlave_server.actions.read_approvals import find_decider, get_approval, list_approvals, read_action_context
 from execlave_server.actions.show_content import note_content_read
-from execlave_server.errors import ConflictError, ForbiddenError, ValidationFailedError
+from execlave_server.errors import ConflictError, ForbiddenError, NotFoundError, ValidationFailedError
 from execlave_server.model.approvals import Approval, ApprovalStatus
 from execlave_server.model.permissions import Permission
 from execlave_server.model.verdicts import PolicyViolation
@@ -33,6 +34,7 @@ class Shown(NamedTuple):
     routed_to: str
     violations: list[PolicyViolation]
     tools: list[str]
+    agent_name: str
 
 
 async def show_queue(page: Page) -> Response:
@@ -68,10 +70,11 @@ async def _queue(page: Page) -> dict[str, Any]:
     found, total = await list_approvals(
         page.services, page.organization.number, status=status, limit=SHOWN, offset=offset
     )
+    names = await _agent_names(page, found)
     older = f"{LIST}?status={status or _EVERY}&offset={offset + SHOWN}" if offset + SHOWN < total else None
     newer = f"{LIST}?status={status or _EVERY}&offset={max(0, offset - SHOWN)}" if offset else None
     return {
-        "shown": [_shown(approval, page.now_us) for approval in found],
+        "shown": [_shown(approval, page.now_us, names) for approval in found],
         "chosen": status or _EVERY,
         "tabs": [(each, each.capitalize(), f"{LIST}?status={each}") for each in (*ApprovalStatus, _EVERY)],
         "total": total,
@@ -97,7 +100,7 @@ async def _show(page: Page, approval: Approval, *, status: int = 200, **more: An
     if page.may(Permission.TRACES_CONTENT):
         context = await _read_context(page, approval)
     decider = await find_decider(page.services, approval)
-    shown = _shown(approval, page.now_us)
+    shown = _shown(approval, page.now_us, await _agent_names(page, [approval]))
     waits = shown.status is ApprovalStatus.PENDING
     return page.render(
         "approvals/approval.html", status, shown=shown, context=context, decider=decider, waits=waits, **more
@@ -114,13 +117,25 @@ async def _read_context(page: Page, approval: Approval) -> str | None:
     return text if left_out <= 0 else f"{text[:CONTEXT_CHARS_SHOWN_MAX]}\n... and {left_out:,} characters more"
 
 
-def _shown(approval: Approval, now_us: int) -> Shown:
+async def _agent_names(page: Page, approvals: Iterable[Approval]) -> dict[str, str]:
+    """What the registered agents are called: the SDK names an agent by its UUID, which tells a person nothing."""
+    names = {}
+    for agent_id in {approval.agent for approval in approvals if approval.agent}:
+        try:
+            names[agent_id] = (await page.services.agents.find_fresh(page.person, agent_id)).name
+        except NotFoundError:
+            continue
+    return names
+
+
+def _shown(approval: Approval, now_us: int, names: dict[str, str]) -> Shown:
     return Shown(
         approval,
         approval.status_at(now_us),
         approval.routing_at(now_us).routed_to.replace("_", " "),
         _violations.decode(approval.violations),
         [_tool_name(tool) for tool in _tools.decode(approval.tools)],
+        names.get(approval.agent or "", approval.agent_reference),
     )
 
 

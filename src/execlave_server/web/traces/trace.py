@@ -14,7 +14,7 @@ from execlave_server.actions.handle_incident import open_incident
 from execlave_server.actions.read_incidents import incidents_of_trace
 from execlave_server.actions.read_timeline import Timeline, read_timeline
 from execlave_server.actions.read_trace_decisions import read_trace_decisions
-from execlave_server.actions.read_trace_deliveries import read_trace_deliveries
+from execlave_server.actions.read_trace_deliveries import SpanDelivery, read_trace_deliveries
 from execlave_server.actions.resolve_trace import Basis, Resolution, ResolvedStatus, list_resolutions, resolve_trace
 from execlave_server.actions.show_content import SpanContent, note_content_read, show_content
 from execlave_server.errors import ConflictError, ValidationFailedError
@@ -113,7 +113,7 @@ async def _show(
     evidence = await check_trace_evidence(services, person, timeline.own, [each.stored for each in decisions])
     deliveries = await read_trace_deliveries(services, person.organization_id, person.organization, trace_id)
     destinations = await list_destinations(services, person.organization)
-    waterfall = draw_waterfall(timeline)
+    waterfall, grouped = draw_waterfall(timeline), _grouped(deliveries)
     begin_ms = min(span.started_at_ms for span in timeline.spans)
     return page.render(
         "traces/show.html",
@@ -128,8 +128,9 @@ async def _show(
         waterfall=waterfall,
         decisions=decisions,
         evidence=evidence,
-        deliveries=[each for each in deliveries if each.state is not None][:DELIVERIES_SHOWN_MAX],
-        more_deliveries=max(0, len(deliveries) - DELIVERIES_SHOWN_MAX),
+        deliveries=grouped[:DELIVERIES_SHOWN_MAX],
+        more_deliveries=max(0, len(grouped) - DELIVERIES_SHOWN_MAX),
+        flagged=[span for span in timeline.own if span.log.execlave.policy_ids],
         resolutions=await list_resolutions(services, person, trace_id),
         incidents=await incidents_of_trace(services, person, trace_id),
         links=datadog_links(services, destinations, trace_id, begin_ms, begin_ms + int(waterfall.total_ms)),
@@ -141,6 +142,16 @@ async def _show(
         trace_path=trace_path,
         tools_of=_tools_of,
     )
+
+
+def _grouped(deliveries: Iterable[SpanDelivery]) -> list[tuple[SpanDelivery, list[str]]]:
+    """Deliveries that went alike, in one batch to one destination, with the spans they carried."""
+    groups: dict[object, tuple[SpanDelivery, list[str]]] = {}
+    for each in deliveries:
+        if each.state is not None:
+            alike = (each.destination_id, each.batch, each.state, each.parked_id)
+            groups.setdefault(alike, (each, []))[1].append(each.span_id)
+    return list(groups.values())
 
 
 def _totals(timeline: Timeline) -> dict[str, float | None]:

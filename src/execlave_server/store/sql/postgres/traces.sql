@@ -11,6 +11,9 @@ from unnest(cast(:organizations as bigint[])) as known (number)
 -- name: outcome_of_transaction
 select pg_xact_status(cast(cast(:transaction as text) as xid8))
 
+-- name: has_audit_entry
+select 1 from audit_entries where organization = :organization and seq = :seq and hash = :hash
+
 -- name: clock
 select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)
 

@@ -41,3 +41,6 @@ alter table approvals add column user_id text;
 
 -- Whose approval a reservation waits for: until then it is nobody's but its decision's.
 alter table reservations add column approval text;
+
+alter table agents add column status_salt bytea;  -- of the reason's digest in the audit chain
+alter table agents add column refused_level text;  -- the autonomy level it asked for with its own key, and did not get
