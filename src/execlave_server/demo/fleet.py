@@ -1,5 +1,6 @@
 """Runs the scripted agents, each on its own thread with its own SDK client."""
 
+import logging
 import threading
 
 import structlog
@@ -20,6 +21,8 @@ FLUSH_EVERY_S = 1
 JOIN_WITHIN_S = 15.0
 
 log = structlog.get_logger()
+# It says for each client that there is no WebSocket transport; polling does as well, and a demo's output is short.
+logging.getLogger("engineio.client").setLevel(logging.ERROR)
 
 
 class Fleet:
