@@ -25,7 +25,7 @@ serve: .venv/run.stamp
 	@$(BIN)/execlave-server serve --data-dir execlave-data
 
 # Three parts at once: the tests that start real processes wait more than they compute.
-PYTEST := $(BIN)/python -m pytest -q -m "not browser" -p no:cacheprovider
+PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider --ignore tests/browser
 test: .venv/dev.stamp
 	@$(PYTEST) tests/compat tests/web >.pytest-clients.log 2>&1 & clients=$$!; \
 	$(PYTEST) tests/service >.pytest-service.log 2>&1 & service=$$!; \
