@@ -6,6 +6,7 @@ from visitor import PASSWORD
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 def sign_in_as(page: Page, email: str, password: str = PASSWORD) -> None:
@@ -20,5 +21,5 @@ def sign_in_as(page: Page, email: str, password: str = PASSWORD) -> None:
 def assert_fits(page: Page) -> None:
     """The page itself never scrolls sideways, whatever is on it."""
     page.wait_for_load_state("domcontentloaded")
-    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    over = page.evaluate(TOO_WIDE)
     assert over <= 0, f"{page.url} is {over} px too wide"
