@@ -269,16 +269,17 @@ class TestRestore:
         older = tmp_path / "older.db"
         shutil.copy(backup, older)
         connection = apsw.Connection(str(older))
-        connection.execute("drop index decision_warned")
+        connection.execute("alter table batches drop column errors")  # the newest migration adds these two
+        connection.execute("alter table batches drop column violations")
         connection.execute("delete from migrations where number = (select max(number) from migrations)")
         connection.close()
         settings = settings_for(installation, tmp_path / "new")
         backups.restore(settings, SystemClock(), older, ignore)
         connection = apsw.Connection(str(settings.database))
-        found = list(connection.execute("select name from sqlite_schema where name = 'decision_warned'"))
+        found = {name for (name,) in connection.execute("select name from pragma_table_info('batches')")}
         connection.close()
 
-        assert found == [("decision_warned",)]
+        assert found >= {"errors", "violations"}
 
 
 class TestPostgres:

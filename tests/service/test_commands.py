@@ -31,6 +31,7 @@ COMMANDS = [
     *("destination heartbeat", "destination events", "doctor", "sweep", "backup", "restore"),
     *("audit verify", "audit head", "audit export", "erase"),
     *("policy lint", "policy sync", "policy list", "policy test"),
+    *("datadog render", "datadog apply", "datadog backtest"),
 ]
 
 
