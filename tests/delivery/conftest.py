@@ -14,7 +14,12 @@ import pytest
 from execlave_server.actions.configure_destination import Wanted, add_destination, enable_destination, get_destination
 from execlave_server.actions.ingest_traces import ingest_traces
 from execlave_server.actions.issue_key import create_organization, issue_key
-from execlave_server.actions.read_deliveries import DeliveryCounts, count_deliveries
+from execlave_server.actions.read_deliveries import (
+    DeliveryCounts,
+    DeliveryStanding,
+    count_deliveries,
+    read_standings,
+)
 from execlave_server.actions.services import Services
 from execlave_server.actions.try_destination import try_destination
 from execlave_server.api.trace_items import read_items
@@ -108,11 +113,21 @@ class Rig:
                 await asyncio.sleep(0.02)
         return destination
 
-    async def until(self, holds: Callable[[DeliveryCounts], bool]) -> DeliveryCounts:
+    async def until(self, holds: Callable[[DeliveryCounts], bool], *, pushing_us: int = 0) -> DeliveryCounts:
+        """With `pushing_us` time passes so much faster each second: a wait that begins just now ends too."""
         async with asyncio.timeout(WITHIN_S):
+            looks = 0
             while not holds(counts := await self.counts()):
+                self.clock.pushed_us += pushing_us if looks % 50 == 0 else 0
+                looks += 1
                 await asyncio.sleep(0.02)
         return counts
+
+    async def until_standing(self, holds: Callable[[DeliveryStanding], bool]) -> DeliveryStanding:
+        async with asyncio.timeout(WITHIN_S):
+            while not holds(standing := (await read_standings(self.services, self.organization.number))[0]):
+                await asyncio.sleep(0.02)
+        return standing
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[ExportWorker]:

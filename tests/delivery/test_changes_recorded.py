@@ -74,8 +74,7 @@ async def test_what_the_worker_does_to_a_destination_is_recorded(rig) -> None:
     async with rig.worker():
         await rig.until_held()
         await rig.keys("0123456789abcdef0123456789abcdef")
-        rig.clock.pushed_us += 31_000_000
-        await rig.until(lambda counts: counts.delivered == 1)
+        await rig.until(lambda counts: counts.delivered == 1, pushing_us=31_000_000)
 
     assert (await rig.reload()).state is DestinationState.ENABLED
     subject = f"destination:{rig.destination.id}"
