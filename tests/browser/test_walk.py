@@ -265,12 +265,13 @@ def approve_action(walk: Walk) -> None:
     page = walk.page
     assert walk.house.server.admin.post("/api/v1/policies", ASKS_A_PERSON).status == 201
     with walk.house.sdk() as exe:
-        exe.register_agent("refund-agent", "Refund Agent", autonomy_level="autonomous")
-        waiting = begin(lambda: exe.enforce_policy("refund-agent", "refund order 4711", tools=["refund"]))
-        walk.see("/approvals", r"refund\s+by\s+Refund Agent")
+        exe.register_agent("goodwill-agent", "Goodwill Agent", autonomy_level="autonomous")
+        waiting = begin(lambda: exe.enforce_policy("goodwill-agent", "refund order 4711", tools=["refund"]))
+        walk.see("/approvals", r"refund\s+by\s+Goodwill Agent")
         assert not waiting.done()
         assert_fits(page)
-        page.get_by_role("link", name="Review and decide").click()
+        asked = page.get_by_role("article").filter(has_text="Goodwill Agent")  # the demo's refund agent waits too
+        asked.get_by_role("link", name="Review and decide").click()
         expect(page.locator("main")).to_contain_text("refund order 4711")
         expect(page.locator("main")).to_contain_text("Refunds need a person")
         page.get_by_label("Reason").fill("The customer is right.")
