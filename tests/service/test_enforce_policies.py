@@ -206,7 +206,7 @@ class TestEveryType:
 
         assert answer.status == 403
         assert len(answer.json["violations"]) > 2
-        assert b"4111" not in answer.body
+        assert b"1111 1111" not in answer.body
         assert b"confidential" not in answer.body
 
 
