@@ -33,9 +33,9 @@ _COLUMNS = (
 
 
 class _TraceId(Convertor[str]):
-    """A trace id in a path: anything but nothing, slashes too."""
+    """A trace id in a path: anything but nothing, slashes and ends of lines too."""
 
-    regex = ".+"
+    regex = "(?s:.+)"
 
     def convert(self, value: str) -> str:
         return value
