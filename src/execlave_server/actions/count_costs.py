@@ -1,6 +1,7 @@
 """What traces cost is counted in the spend meters, once each, in place of what their decisions reserved."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from execlave_server.store.protocol import Call, Store, Write
 if TYPE_CHECKING:
     from execlave_server.actions.ingest_traces import SentItem
 
-RESERVATIONS_MAX = 1_000  # looked at for one request, the oldest: as many as it can bring traces
 LOOK_BACK = 15  # buckets of 16,384 traces, or days on PostgreSQL: a root comes soon after what is below it
 SPANS_LOOKED_AT_MAX = 5_000
 
@@ -191,13 +191,14 @@ def _decisions_in(enforcement: Any) -> list[str]:
 
 
 async def _claimable(store: Store, organization: int, bills: Sequence[Bill]) -> list[Reservation]:
+    of_agents = Counter(bill.payer.agent for bill in bills)  # each takes as many as it has traces here, the oldest
     wanted = {
         "ids": {decision for bill in bills for decision in bill.decision_ids},
         "traces": {trace_id for bill in bills for trace_id in bill.trace_ids},
-        "agents": {bill.payer.agent for bill in bills},
+        "agents": set(of_agents),
     }
     given = {name: _json(names) for name, names in wanted.items()}
-    place = {"organization": organization, "limit": RESERVATIONS_MAX}
+    place = {"organization": organization, "per_agent": max(of_agents.values())}
     return await store.find(Reservation, "claimable_reservations", {**place, **given})
 
 

@@ -29,11 +29,11 @@ select id, organization, agent, trace_id, amount, meters from (
     and r.approval is null
     and r.trace_id in (select value from jsonb_array_elements_text(cast(:traces as jsonb)) as named (value))
   union
-  select * from (
+  select oldest.* from jsonb_array_elements_text(cast(:agents as jsonb)) as named (value)
+  cross join lateral (
     select r.* from reservations r
-    where r.organization = :organization and r.trace_id is null and r.approval is null
-      and r.agent in (select value from jsonb_array_elements_text(cast(:agents as jsonb)) as named (value))
-    order by r.lapses_at_us limit :limit
+    where r.organization = :organization and r.agent = named.value and r.trace_id is null and r.approval is null
+    order by r.lapses_at_us limit :per_agent
   ) as oldest
 ) as claimable
 order by lapses_at_us, id

@@ -20,11 +20,11 @@ select id, organization, agent, trace_id, amount, meters from (
   select r.* from json_each(:traces) named
   cross join reservations r on r.organization = :organization and r.trace_id = named.value and r.approval is null
   union
-  select * from (
-    select r.* from json_each(:agents) named
-    cross join reservations r on r.organization = :organization and r.agent = named.value and r.trace_id is null
-      and r.approval is null
-    order by r.lapses_at_us limit :limit
+  select r.* from json_each(:agents) named
+  cross join reservations r on r.rowid in (
+    select o.rowid from reservations o
+    where o.organization = :organization and o.agent = named.value and o.trace_id is null and o.approval is null
+    order by o.lapses_at_us limit :per_agent
   )
 )
 order by lapses_at_us, id
