@@ -72,4 +72,4 @@ async def test_pages_that_were_freed_are_told(full, new_tenant):
     after = await full.store.rows("reusable_bytes")
 
     assert before == [(0,)]
-    assert after[0][0] >= len(TEXT) // 4_096 * 4_096
+    assert len(TEXT) * 0.8 < after[0][0] < len(TEXT) * 1.2  # whole pages, of which the schema may have taken one

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from execlave_server.actions.search_audit import NEWEST
 from execlave_server.actions.services import Services
 from execlave_server.audit.canonical import sorted_json
 from execlave_server.audit.chain import Entry, Event
@@ -13,7 +14,7 @@ from execlave_server.audit.changes import SERVER
 from execlave_server.audit.events import Kind, SettingsChange
 from execlave_server.model.organizations import Organization
 from execlave_server.settings import Settings
-from execlave_server.store.protocol import NewEvent, Write
+from execlave_server.store.protocol import NewEvent, Parameters, Write
 
 
 async def note_settings(services: Services) -> int:
@@ -21,7 +22,8 @@ async def note_settings(services: Services) -> int:
     details = _details(services.settings)
     events = []
     for organization in await services.store.find(Organization, "list_organizations"):
-        last = await services.store.find(Entry, "last_settings", {"organization": organization.number})
+        wanted: Parameters = {"organization": organization.number, "kind": Kind.SETTINGS_CHANGED}
+        last = await services.store.find(Entry, "newest_of_kind", {**wanted, "before": NEWEST, "limit": 1})
         if last and msgspec.json.decode(last[0].details, type=SettingsChange) == details:
             continue
         event = Event(Kind.SETTINGS_CHANGED, services.clock.now_us(), SERVER, "settings", details)

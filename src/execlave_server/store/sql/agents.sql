@@ -18,10 +18,11 @@ where (agents.name, agents.type, agents.platform, agents.autonomy_level, agents.
 returning id, environment, status, autonomy_level
 
 -- name: agents_named
+-- The plus keeps each half on its own index, however large the fleet.
 select id, organization, agent_id, environment, name, type, platform, status, status_reason, autonomy_level, idp_bound,
   profile, created_at_us, updated_at_us, last_seen_at_us, outcome_strictness
 from agents
-where organization = :organization and (agent_id = :reference or id = :reference)
+where (organization = :organization and agent_id = :reference) or (+organization = :organization and id = :reference)
 order by created_at_us, id
 
 -- name: refuse_level
@@ -32,7 +33,7 @@ returning id
 -- name: agent_standing
 select count(*), cast(coalesce(sum(updated_at_us), 0) as bigint)
 from agents
-where organization = :organization and (agent_id = :reference or id = :reference)
+where (organization = :organization and agent_id = :reference) or (+organization = :organization and id = :reference)
 
 -- name: agent_tier_standing
 select id, autonomy_level from agents

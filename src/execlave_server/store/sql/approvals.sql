@@ -89,7 +89,7 @@ select id, decision,
   case when :now_us >= coalesce(certificate_expires_at_us, expires_at_us) or status in ('denied', 'expired')
     then 1 else 0 end as is_over
 from approvals
-where organization = :organization and id > :after and (action_context is not null or action_digest <> '')
+where +organization = :organization and id > :after and (action_context is not null or action_digest <> '')
   and (user_id = :user or lower(requester) = lower(cast(:user as text)))
 order by id
 limit :limit
@@ -121,6 +121,7 @@ returning id
 -- name: certificate_entry
 select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
 from audit_entries e join organizations o on o.number = e.organization
-where e.organization = :organization and e.subject = :subject and e.kind = 'certificate.issued'
-order by e.seq desc
-limit 1
+where e.organization = :organization and e.seq = (
+  select max(c.seq) from audit_entries c
+  where c.organization = :organization and c.subject = :subject and c.kind = 'certificate.issued'
+)

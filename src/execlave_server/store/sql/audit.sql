@@ -36,7 +36,7 @@ select b.id, e.details, case when exists (
 from (
     select id, organization, audit_seq, lag(audit_seq) over (order by id) as seq_before
     from batches
-    where organization = :organization and id >= :first_batch and id <= :last_batch
+    where +organization = :organization and id >= :first_batch and id <= :last_batch
   ) as b
 left join audit_entries e on e.organization = b.organization and e.seq = b.audit_seq
 order by b.id

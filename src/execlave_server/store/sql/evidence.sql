@@ -24,13 +24,6 @@ from audit_entries e join organizations o on o.number = e.organization
 where e.organization = :organization and e.kind = 'sweep.done' and e.kind <> 'batch.root' and e.seq > :after
 order by e.seq
 
--- name: last_settings
-select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
-from audit_entries e join organizations o on o.number = e.organization
-where e.organization = :organization and e.kind = 'settings.changed' and e.kind <> 'batch.root'
-order by e.seq desc
-limit 1
-
 -- name: decision_entry
 select o.id as organization, e.seq, e.kind, e.at_us, e.actor, e.subject, e.details, e.previous, e.history, e.hash
 from audit_entries e join organizations o on o.number = e.organization
@@ -47,7 +40,7 @@ limit :limit
 select id, received_at_us, first_trace, last_trace, trace_count, decision_count, event_count, log_bytes, leaves,
   audit_seq, audit_hash
 from batches
-where organization = :organization and id > :after and id <= :last
+where +organization = :organization and id > :after and id <= :last
 order by id
 limit :limit
 
@@ -86,7 +79,7 @@ where organization = :organization and id = :id
 -- name: stray_decisions
 select d.id, d.batch, d.decided_at_us
 from decisions d
-where d.organization = :organization and d.id > :after
+where +d.organization = :organization and d.id > :after
   and (d.batch is null or not exists (
     select 1 from batches b where b.id = d.batch and b.organization = d.organization
   ))

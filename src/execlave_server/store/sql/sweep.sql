@@ -52,7 +52,7 @@ where id in (
 
 -- name: sweep_decisions_of_batches
 delete from decisions
-where organization = :organization and batch in (
+where +organization = :organization and batch in (
   select id from batches
   where organization = :organization
     and (received_at_us, id) >= (:from_us, :first) and (received_at_us, id) <= (:to_us, :last)

@@ -58,7 +58,7 @@ select id, organization, batch, position, api_key, agent, agent_reference, envir
   approval, client, action_digest, trace_id, decided_at_us, latency_us, salt, erased
 from decisions
 where organization = :organization and trace_id = :trace_id
-order by decided_at_us, id
+order by +decided_at_us, id
 limit :limit
 
 -- name: timeline_decision

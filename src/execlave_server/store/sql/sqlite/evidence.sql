@@ -26,7 +26,7 @@ where t.bucket in (
     )
     select bucket from every
   )
-  and t.trace_key = :trace_key and t.trace_id = :trace_id and t.organization = :organization
+  and t.trace_key = :trace_key and t.trace_id = :trace_id and +t.organization = :organization
 order by t.id
 limit :limit
 
