@@ -1,6 +1,7 @@
 """What happens inside one SQLite transaction: calls, checks, and traces made into batches."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 import apsw
@@ -31,7 +32,8 @@ class Transaction:
         self._statements = statements
         self._labels = labels
         self._now_us = now_us
-        self._acceptance = Acceptance(recent, self._stored)
+        # Without a way back to this object: a cycle would keep every trace until the collector stops the server for it.
+        self._acceptance = Acceptance(recent, partial(_stored, connection, statements["stored_item"].sql))
         self._events: list[NewEvent] = []
         self.new_labels: dict[Label, int] = {}
 
@@ -68,11 +70,6 @@ class Transaction:
             self._acceptance.record(write.decision)
         self._events += events_of(write, rows)
         self._events += [telling.event for telling in write.tellings if self.call(telling.mark)]
-
-    def _stored(self, key: TraceKey) -> Row | None:
-        wanted: Parameters = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]}
-        rows = self._rows("stored_item", wanted)
-        return rows[0] if rows else None
 
     def store_accepted(self) -> None:
         """Write what was taken in: each batch with its outbox rows, then the entries of the audit chains.
@@ -166,3 +163,8 @@ class Transaction:
         single = statement.for_rows(1)
         for row in rows[whole:]:
             self._connection.execute(single, row)
+
+
+def _stored(connection: apsw.Connection, sql: str, key: TraceKey) -> Row | None:
+    wanted: Parameters = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]}
+    return next(connection.execute(sql, wanted), None)
