@@ -23,7 +23,8 @@ from execlave_server.store.sqlite import (
     migrate_database,
     refuse_affected_sqlite,
 )
-from execlave_server.store.sqlite.checkpointer import WAL_BYTES_HIGH, WAL_BYTES_WARN
+from execlave_server.store.sqlite.checkpointer import WAL_BYTES_WARN
+from execlave_server.store.sqlite.connection import WAL_FILE_BYTES_MAX
 from execlave_server.store.sqlite.migrate import load_migrations
 from execlave_server.store.sqlite.writer import LOCK_WITHIN_US
 
@@ -181,11 +182,11 @@ class TestCheckpointing:
         with raw(path) as reader:
             reader.execute("begin")
             reader.execute("select count(*) from traces").fetchall()
-            while log.stat().st_size <= WAL_BYTES_HIGH:
+            while log.stat().st_size <= WAL_FILE_BYTES_MAX:
                 await sqlite.commit(put(f"n{log.stat().st_size}"))
 
         written, deadline = 0, time.monotonic() + 30
-        while log.stat().st_size > WAL_BYTES_HIGH:
+        while log.stat().st_size > WAL_FILE_BYTES_MAX:
             assert time.monotonic() < deadline
             await acme.ingest(acme.trace(f"t{written}"))
             written += 1

@@ -1,12 +1,11 @@
 """Moves the write-ahead log into the database file, on its own thread and connection, beside the commits."""
 
 import threading
-from pathlib import Path
 
 import apsw
 import structlog
 
-WAL_BYTES_GOAL = 4 << 20  # checkpoint past this: small enough to stay in the page cache
+WAL_BYTES_GOAL = 2 << 20  # fold whenever so much is not: a little and often, since commits wait for the disk meanwhile
 WAL_BYTES_HIGH = 32 << 20  # past this the writer folds the rest between two commits, so that the log begins anew
 WAL_BYTES_WARN = 256 << 20  # a reader that stays too long keeps it growing
 LOOK_EVERY_S = 0.1
@@ -17,11 +16,10 @@ log = structlog.get_logger()
 class Checkpointer:
     """PASSIVE while serving (it never blocks a commit), TRUNCATE at the start and at the end."""
 
-    def __init__(self, connection: apsw.Connection, database: Path, log_is_long: threading.Event) -> None:
+    def __init__(self, connection: apsw.Connection, log_is_long: threading.Event) -> None:
         self._connection = connection
         self._log_is_long = log_is_long
         self._page_bytes = int(connection.pragma("page_size"))
-        self._wal = database.with_name(database.name + "-wal")
         self._stopping = threading.Event()
         self._warned = False
         self._thread = threading.Thread(target=self._run, name="store-checkpointer", daemon=True)
@@ -39,24 +37,21 @@ class Checkpointer:
         self._connection.close()
 
     def _run(self) -> None:
-        seen = 0.0
         while not self._stopping.wait(LOOK_EVERY_S):
-            wal = self._wal.stat() if self._wal.exists() else None
-            if wal is None or wal.st_size <= WAL_BYTES_GOAL or wal.st_mtime == seen:
-                continue
-            seen = wal.st_mtime
-            size = self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
-            if size > WAL_BYTES_HIGH:
+            used, folded = self._checkpoint(apsw.SQLITE_CHECKPOINT_NOOP)
+            if used - folded > WAL_BYTES_GOAL:
+                used, folded = self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if used > WAL_BYTES_HIGH:
                 self._log_is_long.set()
-            if size > WAL_BYTES_WARN and not self._warned:
-                log.warning("store.wal_large", bytes=size, remedy="look for a reader that stays in one transaction")
-            self._warned = size > WAL_BYTES_WARN
+            if used > WAL_BYTES_WARN and not self._warned:
+                log.warning("store.wal_large", bytes=used, remedy="look for a reader that stays in one transaction")
+            self._warned = used > WAL_BYTES_WARN
 
-    def _checkpoint(self, mode: int) -> int:
-        """Fold what can be folded; how many bytes of the log are in use (its file may be longer)."""
+    def _checkpoint(self, mode: int) -> tuple[int, int]:
+        """Fold what can be folded: how many bytes of the log are in use (its file may be longer), and are folded."""
         try:
-            frames, _folded = self._connection.wal_checkpoint(mode=mode)
+            frames, folded = self._connection.wal_checkpoint(mode=mode)
         except apsw.Error as error:  # a busy or failing disk: the log stays, the commits go on, the next look retries
             log.warning("store.checkpoint_failed", error=str(error))
-            return 0
-        return frames * self._page_bytes
+            return 0, 0
+        return frames * self._page_bytes, folded * self._page_bytes

@@ -11,7 +11,7 @@ from execlave_server.store.protocol import Durability
 
 BUSY_TIMEOUT_MS = 5_000  # another process holds the write lock for milliseconds; five seconds means trouble
 READER_CACHE_KIB = 4_000  # reads touch few pages twice
-WAL_FILE_BYTES_MAX = 32 << 20  # what a log that begins anew keeps of its file
+WAL_FILE_BYTES_MAX = 64 << 20  # what a log that begins anew keeps of its file: longer than it should grow
 AFFECTED_FROM = (3, 7, 0)  # the WAL-reset fault: a checkpoint beside a writer could lose a commit
 AFFECTED_TO = (3, 51, 2)
 

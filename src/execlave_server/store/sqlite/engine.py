@@ -72,9 +72,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
         self._local = threading.local()
         self._reader_connections: list[apsw.Connection] = []
-        self._checkpointer = (
-            Checkpointer(connect(path, durability), path, self.writer.log_is_long) if checkpoints else None
-        )
+        self._checkpointer = Checkpointer(connect(path, durability), self.writer.log_is_long) if checkpoints else None
         if self._checkpointer:
             self._checkpointer.start()
         self.writer.start(self._recent_keys() if checkpoints else set())
