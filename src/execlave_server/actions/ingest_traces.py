@@ -108,7 +108,8 @@ async def ingest_traces(services: Services, presented: str, items: Sequence[Sent
             await services.right_of_way.give_way()
             write = await count_costs(services, key, write, kept, agents, fresh=attempt > 0)
             await services.right_of_way.give_way()
-            written = await services.store.commit(write)
+            with services.right_of_way.committing():
+                written = await services.store.commit(write)
         except StaleError:
             continue
         services.uses.committed(uses)

@@ -22,7 +22,7 @@ from execlave_server.model.traces import (
 from execlave_server.store.protocol import NewDecision, Parameters, Row, Traces
 
 Logged = TypeVar("Logged", NewTrace, EventLog)
-TraceKey: TypeAlias = tuple[int, int]
+TraceKey: TypeAlias = int
 Label: TypeAlias = tuple[int, str, str]
 """(organization, kind, text): a text that repeats in traces, stored there as its number."""
 
@@ -30,14 +30,19 @@ RECENT_TRACES_MIN = 262_144  # how many of the newest traces a retry is recognis
 LABELS_REMEMBERED = 100_000  # their texts come from clients
 
 
+def key_of(trace_key: int, span_key: int) -> TraceKey:
+    """A trace's two keys in one number: the collector of garbage walks tuples, but no numbers."""
+    return trace_key << 64 | span_key & 0xFFFF_FFFF_FFFF_FFFF
+
+
 class Acceptance:
     """Takes the traces of one transaction in, but for those that are stored already.
 
     `known` holds at least the keys of recent traces that are stored; `stored` returns (organization, trace_id,
-    span_id, item) of one of them, or None where there is none after all.
+    span_id, item) of the one with a trace's keys, or None where there is none after all.
     """
 
-    def __init__(self, known: Container[TraceKey], stored: Callable[[TraceKey], Row | None]) -> None:
+    def __init__(self, known: Container[TraceKey], stored: Callable[[NewTrace], Row | None]) -> None:
         self._known = known
         self._stored = stored
         self._by_organization: dict[int, list[NewTrace]] = {}
@@ -60,12 +65,12 @@ class Acceptance:
         return [self._accept_one(traces.organization, trace, taken) for trace in traces.items]
 
     def _accept_one(self, organization: int, trace: NewTrace, taken: list[NewTrace]) -> TraceOutcome:
-        key = (trace.trace_key, trace.span_key)
+        key = key_of(trace.trace_key, trace.span_key)
         twin = self._by_key.get(key)
         if twin is not None:
             of, first = twin
             return _compare((of, first.trace_id, first.span_id, first.item), organization, trace)
-        if key in self._known and (stored := self._stored(key)) is not None:
+        if key in self._known and (stored := self._stored(trace)) is not None:
             return _compare(stored, organization, trace)
         taken.append(trace)
         self._by_key[key] = organization, trace

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from execlave_server.model.traces import TraceOutcome
-from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey, event_batches
+from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey, event_batches, key_of
 from execlave_server.store.chains import Chains, events_of, head_from
 from execlave_server.store.postgres.connection import Connection, refuse_nul
 from execlave_server.store.protocol import Call, Check, NewEvent, Parameters, Row, Traces, Write, integer
@@ -48,8 +48,8 @@ class Transaction:
         self._labels = labels
         self._now_us = now_us
         self._oldest_day = oldest_day
-        self._stored: dict[TraceKey, Row] = {}
-        self._acceptance = Acceptance(self._stored, self._stored.get)
+        self._stored = stored = dict[TraceKey, Row]()
+        self._acceptance = Acceptance(stored, lambda trace: stored.get(key_of(trace.trace_key, trace.span_key)))
         self._events: list[NewEvent] = []
         self._settling: list[tuple[int, Call]] = []
         self.new_labels: dict[Label, int] = {}
@@ -71,7 +71,7 @@ class Transaction:
             trace_keys, span_keys = zip(*keys, strict=True)
             wanted = {"trace_keys": trace_keys, "span_keys": span_keys, "oldest_day": self._oldest_day}
             for trace_key, span_key, *stored in await self._rows("stored_traces", wanted):
-                self._stored[integer(trace_key), integer(span_key)] = tuple(stored)
+                self._stored[key_of(integer(trace_key), integer(span_key))] = tuple(stored)
         return str(rows[0][0])
 
     async def call(self, call: Call) -> list[Row]:

@@ -5,10 +5,10 @@ import threading
 import apsw
 import structlog
 
-WAL_BYTES_GOAL = 2 << 20  # fold whenever so much is not: a little and often, since commits wait for the disk meanwhile
+WAL_BYTES_GOAL = 1 << 20  # fold whenever so much is not: a little and often, since commits wait for the disk meanwhile
 WAL_BYTES_HIGH = 32 << 20  # past this the writer folds the rest between two commits, so that the log begins anew
 WAL_BYTES_WARN = 256 << 20  # a reader that stays too long keeps it growing
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.02
 
 log = structlog.get_logger()
 

@@ -11,6 +11,7 @@ import msgspec
 
 from execlave_server.clock import Clock
 from execlave_server.errors import DataDirError
+from execlave_server.store.batches import TraceKey, key_of
 from execlave_server.store.migrations import refuse_newer, refuse_older
 from execlave_server.store.protocol import Durability, Parameters, Row, RowType, Write, Written, integer
 from execlave_server.store.sqlite.checkpointer import Checkpointer
@@ -132,10 +133,10 @@ class SqliteStore:
             rows = [first, *cursor]
         return [msgspec.convert(dict(zip(columns, row, strict=True)), row_type, strict=False) for row in rows]
 
-    def _recent_keys(self) -> set[tuple[int, int]]:
+    def _recent_keys(self) -> set[TraceKey]:
         newest = self._read("newest_trace", {})[0][0]
         bucket = max(0, (integer(newest or 0) >> BUCKET_BITS) - RECENT_BUCKETS + 1)
-        return {(integer(trace), integer(span)) for trace, span in self._read("recent_keys", {"bucket": bucket})}
+        return {key_of(integer(trace), integer(span)) for trace, span in self._read("recent_keys", {"bucket": bucket})}
 
 
 def require_schema(connection: apsw.Connection, path: Path) -> None:

@@ -5,7 +5,7 @@ RECENT_BUCKETS = RECENT_TRACES_MIN >> BUCKET_BITS  # 16 buckets of 16,384
 
 
 class RecentKeys:
-    """The (trace_key, span_key) of the newest traces: at least RECENT_TRACES_MIN of them, at most twice as many.
+    """The keys of the newest traces: at least RECENT_TRACES_MIN of them, at most twice as many.
 
     Two generations: when the younger is full it becomes the older, so forgetting costs nothing.
     """

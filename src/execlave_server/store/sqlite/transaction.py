@@ -165,6 +165,6 @@ class Transaction:
             self._connection.execute(single, row)
 
 
-def _stored(connection: apsw.Connection, sql: str, key: TraceKey) -> Row | None:
-    wanted: Parameters = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": key[0], "span_key": key[1]}
+def _stored(connection: apsw.Connection, sql: str, trace: NewTrace) -> Row | None:
+    wanted = {"buckets": _LOOK_BACK_BUCKETS, "trace_key": trace.trace_key, "span_key": trace.span_key}
     return next(connection.execute(sql, wanted), None)

@@ -10,7 +10,7 @@ import structlog
 
 from execlave_server.clock import Clock
 from execlave_server.errors import UnavailableError
-from execlave_server.store.batches import Label, remember_labels
+from execlave_server.store.batches import Label, TraceKey, remember_labels
 from execlave_server.store.grouping import (
     OVERLOADED,
     STOPPING,
@@ -59,7 +59,7 @@ class Writer:
         self._closed = False
         self.log_is_long = threading.Event()  # set by the checkpointer
 
-    def start(self, recent: set[tuple[int, int]]) -> None:
+    def start(self, recent: set[TraceKey]) -> None:
         """Begin, knowing the keys of the newest traces."""
         self._recent.add(recent)
         self._thread.start()
