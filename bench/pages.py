@@ -30,7 +30,7 @@ server runs alone on core 0, the asking client on core 1; each address is asked 
 three that are not counted. p50, p95: whole answers, seen by the client.
 
 list_*: `GET /api/v1/traces` by a filter, 50 a page. list_deep: {PAGES_OF_CURSOR} pages along the cursor, each counted.
-list_rare, list_text_nowhere: nothing is found, so that a page looks at as many as it may (50,000 entries, 5,000 logs).
+list_rare, list_query_nowhere: nothing is found, so that a page looks at as many as it may (50,000 entries, 4,000 logs).
 timeline: `GET /api/v1/traces/ID` of a trace in the middle. page_*: the pages of the dashboard, signed in.
 """
 
@@ -101,8 +101,8 @@ def addresses(product: Product) -> dict[str, str]:
         "list_environment": "/traces?environment=production",
         "list_before": f"/traces?to={moment}",
         "list_between": f"/traces?from={moment}&status=error",
-        "list_text": "/traces?text=not+found",
-        "list_text_nowhere": "/traces?text=no+such+words",
+        "list_query": "/traces?query=*:found",
+        "list_query_nowhere": "/traces?query=*:nowhere",
         "list_rare": "/traces?agent=rare-agent",
         "list_rare_status": "/traces?status=policy_blocked&environment=staging",
         "incidents": "/incidents",
@@ -152,7 +152,7 @@ def run_round(product: Product) -> dict[str, float]:
         pages = {
             "page_traces": "/traces",
             "page_traces_rare": "/traces?agent=rare-agent",
-            "page_traces_text": "/traces?text=no+such+words",
+            "page_traces_query": "/traces?query=*:nowhere",
             "page_trace": f"/traces/{trace['traceId']}",
             "page_incidents": "/incidents",
             "page_incident": f"/incidents/{incident['id']}",

@@ -192,7 +192,7 @@ def test_every_list(reader, path):
 @pytest.mark.parametrize("text", HOSTILE[::6])
 def test_what_is_typed_comes_back_as_text(reader, text):
     """A search, and a form that is refused, show what was typed as it was typed."""
-    for path in ("/traces?text=", "/traces?agent=", "/agents?q=", "/audit?subject=", "/incidents?state=", "/nothing/"):
+    for path in ("/traces?query=", "/traces?agent=", "/agents?q=", "/audit?subject=", "/incidents?state=", "/nothing/"):
         reader.goto(path + quote(text, safe=""))
         assert_text_alone(reader)
     reader.goto("/settings/integrations/new")

@@ -3,6 +3,7 @@
 import pytest
 
 from execlave_server.actions import read_traces as reading
+from execlave_server.actions import search_traces as searching
 from execlave_server.actions.read_traces import TraceFilter, read_traces
 from execlave_server.model.traces import TraceStatus
 from history import MINUTE_US, History, begin_history, span
@@ -51,11 +52,19 @@ async def test_the_newest_come_first(history):
         (TraceFilter(span_type="llm", statuses=(TraceStatus.ERROR,)), [4]),
         (TraceFilter(agent="nobody"), []),
         (TraceFilter(environment="nowhere"), []),
-        (TraceFilter(text='card "4" declined'), [10, 7, 4, 1]),
-        (TraceFilter(text="DECLINED", agent="bot"), [7, 1]),
-        (TraceFilter(text="T11"), [11]),
-        (TraceFilter(text="agent_id"), []),
-        (TraceFilter(text="theirs"), []),
+        (TraceFilter(query='*:"card 4 declined"'), [10, 7, 4, 1]),
+        (TraceFilter(query="*:declined", agent="bot"), [7, 1]),
+        (TraceFilter(query="trace_id:t11"), [11]),
+        (TraceFilter(query="*:agent_id"), []),
+        (TraceFilter(query="trace_id:theirs"), []),
+        (TraceFilter(query="@error_message:*", statuses=(TraceStatus.ERROR,), span_type="llm"), [4]),
+        (TraceFilter(query="-@execlave.status:success", environment="staging"), [7]),
+        (TraceFilter(query="@agent_id:bot OR @agent_id:crawler", agent="crawler"), [10, 8, 6, 4, 2, 0]),
+        (
+            TraceFilter(query="source:execlave", statuses=(TraceStatus.ERROR, TraceStatus.SUCCESS), agent="bot"),
+            [9, 7, 3, 1],
+        ),
+        (TraceFilter(query="source:execlave", agent="nobody"), []),
     ],
 )
 async def test_each_filter_narrows(history, wanted, found):
@@ -68,6 +77,7 @@ async def test_an_agent_is_found_by_its_uuid_too(history):
     agent = await history.office.services.agents.find_fresh(history.ada, "bot")
 
     assert await ids(history, TraceFilter(agent=agent.id)) == await ids(history, TraceFilter(agent="bot")) != []
+    assert await ids(history, TraceFilter(agent=agent.id, query="trace_id:t11")) == ["t11"]
 
 
 async def test_times_are_of_receiving(history, clock):
@@ -77,11 +87,15 @@ async def test_times_are_of_receiving(history, clock):
     assert await ids(history, TraceFilter(from_us=start_us)) == ["t11", "t10", "t9", "t8"]
     assert await ids(history, TraceFilter(from_us=start_us, to_us=start_us + 2 * MINUTE_US)) == ["t9", "t8"]
     assert await ids(history, TraceFilter(to_us=start_us - 7 * MINUTE_US)) == ["t0"]
+    assert await ids(history, TraceFilter(from_us=start_us, to_us=start_us + MINUTE_US, query="source:execlave")) == [
+        "t8"
+    ]
 
 
-async def test_pages_follow_each_other(history):
+@pytest.mark.parametrize("query", ["", "-@execlave.status:policy_blocked"])
+async def test_pages_follow_each_other(history, query):
     """Each page goes on below the last id of the one before; together they are the list, and the last has no next."""
-    wanted, seen, before = TraceFilter(statuses=(TraceStatus.SUCCESS, TraceStatus.ERROR)), [], None
+    wanted, seen, before = TraceFilter(statuses=(TraceStatus.SUCCESS, TraceStatus.ERROR), query=query), [], None
     for _ in range(4):
         page = await read_traces(history.office.services, history.ada, wanted, before=before, limit=3)
         seen += [trace.trace_id for trace in page.traces]
@@ -94,11 +108,14 @@ async def test_pages_follow_each_other(history):
     assert before is None
 
 
-@pytest.mark.parametrize("wanted", [TraceFilter(statuses=(TraceStatus.TIMEOUT,)), TraceFilter(text="nowhere")])
-async def test_a_page_looks_at_a_bounded_number(history, clock, monkeypatch, wanted):
+@pytest.mark.parametrize(
+    ("wanted", "minutes"),
+    [(TraceFilter(statuses=(TraceStatus.TIMEOUT,)), (4, 9)), (TraceFilter(query="nowhere"), (5, 10))],
+)
+async def test_a_page_looks_at_a_bounded_number(history, clock, monkeypatch, wanted, minutes):
     """A page that finds too little says how far back it looked, and its cursor goes on from there to the end."""
     monkeypatch.setattr(reading, "ENTRIES_MAX", 5)
-    monkeypatch.setattr(reading, "TEXT_LOGS_PER_STEP", 1)
+    monkeypatch.setattr(searching, "ENTRIES_PER_PAGE_MAX", 5)
     pages, before = [], None
     while True:
         page = await read_traces(history.office.services, history.ada, wanted, before=before)
@@ -109,8 +126,8 @@ async def test_a_page_looks_at_a_bounded_number(history, clock, monkeypatch, wan
 
     assert [page.traces for page in pages] == [[]] * 3
     assert [page.searched_to_us for page in pages] == [
-        clock.now_us() - 4 * MINUTE_US,
-        clock.now_us() - 9 * MINUTE_US,
+        clock.now_us() - minutes[0] * MINUTE_US,
+        clock.now_us() - minutes[1] * MINUTE_US,
         None,
     ]
 

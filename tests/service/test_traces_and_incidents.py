@@ -55,13 +55,15 @@ def test_the_list_is_filtered_by_the_query(platform: Platform) -> None:
         platform.server.agent.ingest(
             {"traceId": f"list {number}", "status": "error", "agentId": "lister", "errorMessage": "card declined"}
         )
-    first = platform.server.admin.get("/api/v1/traces?agent=lister&text=card&limit=3")
+    first = platform.server.admin.get("/api/v1/traces?agent=lister&query=*:card&limit=3")
     second = platform.server.admin.get(f"/api/v1/traces?agent=lister&limit=3&before={first.json['meta']['next']}")
 
     assert [each["traceId"] for each in first.data + second.data] == [f"list {number}" for number in (4, 3, 2, 1, 0)]
-    for query, field in [("status=fine", "status"), ("from=yesterday", "from"), ("text=" + "x" * 300, "text")]:
+    for query, field in [("status=fine", "status"), ("from=yesterday", "from"), ("type=" + "x" * 300, "type")]:
         refused = platform.server.admin.get(f"/api/v1/traces?{query}")
         assert (refused.status, list(refused.json["error"]["fields"])) == (400, [field])
+    unread = platform.server.admin.get("/api/v1/traces?query=@status:(error")
+    assert (unread.status, unread.json["error"]["code"]) == (400, "SEARCH_SYNTAX")
 
 
 def test_a_timeline_has_everything_about_a_trace(platform: Platform) -> None:

@@ -47,7 +47,7 @@ def span(trace_id: str, span_id: str, parent: str | None = None, **more) -> dict
 class TestList:
     def test_a_filter_stands_in_the_address(self, owner, blocked):
         """The filter of an address narrows the table, fills the form, and is kept by the download."""
-        page = owner.get("/traces?status=policy_blocked&agent=bot&text=wipe_disk")
+        page = owner.get("/traces?status=policy_blocked&agent=bot&query=wipe_disk")
         rows = list(csv.DictReader(io.StringIO(owner.get("/traces.csv?status=policy_blocked&agent=bot").text)))
 
         assert page.status == 200
@@ -65,6 +65,25 @@ class TestList:
         assert "must be a time" in page.said
         assert 'value="bot"' in page.text
 
+    def test_a_search_that_cannot_be_read_is_marked(self, owner):
+        """What cannot be read is told with its place, marked in what was typed, and kept; the download says it too."""
+        page = owner.get("/traces?query=refund+@status:(error&agent=bot")
+
+        assert page.status == 400
+        assert "at character 16" in page.said
+        assert "refund @status:<mark>(</mark>error" in page.text
+        assert 'value="refund @status:(error"' in page.text
+        assert owner.get("/traces.csv?query=@status:(error").status == 400
+
+    def test_the_same_search_by_page_and_api(self, platform, owner, blocked):
+        """What the page finds, the API finds, and so does the search of logs."""
+        query = "query=@execlave.status:policy_blocked+wipe_disk"
+        listed, found = (platform.server.admin.get(f"/api/v1/traces{way}?{query}").data for way in ("", "/search"))
+
+        assert [each["traceId"] for each in listed] == [each["traceId"] for each in found]
+        assert blocked in [each["traceId"] for each in found]
+        assert f"/traces/{blocked}" in owner.get(f"/traces?{query}").text
+
     @pytest.mark.usefixtures("blocked")
     def test_nothing_found_says_what_to_do(self, owner):
         """An empty list offers the way back."""
@@ -73,7 +92,7 @@ class TestList:
     def test_a_formula_is_a_text_in_the_download(self, platform, owner):
         """A name that a spreadsheet would compute does nothing there."""
         platform.server.agent.ingest(span("formula", "s1", name="=HYPERLINK(1)", agentId="@sum"))
-        [row] = csv.DictReader(io.StringIO(owner.get("/traces.csv?text=hyperlink").text))
+        [row] = csv.DictReader(io.StringIO(owner.get("/traces.csv?query=*:hyperlink").text))
 
         assert (row["span_name"], row["agent_id"]) == ("'=HYPERLINK(1)", "'@sum")
 

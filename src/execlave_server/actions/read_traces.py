@@ -1,10 +1,9 @@
-"""A page of an organization's traces, newest first, by whatever they are filtered by.
+"""A page of an organization's traces, newest first, by whatever they are filtered by, a search among it.
 
 Ids come first, over the one covering index; only the traces of the page are then read. However rare what is looked for
 is, a page looks at a bounded number of traces and then returns short, with a cursor and how far back it has looked.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +11,9 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from execlave_server.actions.search_traces import Search, search_traces
 from execlave_server.actions.services import Services
+from execlave_server.datadog.search.query import Everything, Field, FieldKind, Phrase, Query, Term, all_of, any_of
 from execlave_server.model.people import Caller
 from execlave_server.model.span_log import SpanLog, read_span_log
 from execlave_server.model.traces import TraceStatus
@@ -21,9 +22,6 @@ from execlave_server.store.protocol import Parameters, Store, Value, integer
 TRACES_PER_PAGE = 50
 TRACES_PER_PAGE_MAX = 200
 ENTRIES_MAX = 50_000  # of the index, looked at for one page: about 5 ms
-TEXT_LOGS_PER_STEP = 1_000  # decoded in one go beside the event loop, about 3 ms
-TEXT_STEPS_MAX = 5  # so that a search for a text that is nowhere costs about 20 ms
-TEXT_CHARS_MAX = 200
 BATCHES_AROUND_A_TIME = (50, 2_000)  # among which one with traces is looked for; an enforcing agent's often have none
 EVERY_STATUS = (1 << len(TraceStatus)) - 1
 NEWEST = (1 << 62) - 1  # above every id
@@ -31,7 +29,10 @@ _STATUSES = list(TraceStatus)  # by their stored codes
 
 
 class TraceFilter(Struct, frozen=True):
-    """What a list is narrowed to; what is empty narrows nothing. Times are of receiving, `to_us` not included."""
+    """What a list is narrowed to; what is empty narrows nothing. Times are of receiving, `to_us` not included.
+
+    `query` is a search in Datadog's language.
+    """
 
     statuses: tuple[TraceStatus, ...] = ()
     agent: str = ""
@@ -39,7 +40,7 @@ class TraceFilter(Struct, frozen=True):
     span_type: str = ""
     from_us: int | None = None
     to_us: int | None = None
-    text: str = ""
+    query: str = ""
 
 
 class ListedTrace(Struct, frozen=True):
@@ -90,13 +91,15 @@ class _Window:
 async def read_traces(
     services: Services, caller: Caller, wanted: TraceFilter, *, before: int | None = None, limit: int = TRACES_PER_PAGE
 ) -> TracePage:
-    """A page of the traces that match, from below the id `before` on."""
+    """A page of the traces that match, from below the id `before` on. Raises SearchSyntaxError for the query."""
+    if wanted.query:
+        return await _search(services, caller, wanted, before, limit)
     store, organization = services.store, caller.organization
     places = await _places(services, caller, wanted)
     if places is None:
         return TracePage([], None, None)
     scope = {**places, "before": min(before or NEWEST, integer(places["before"]))}
-    window = await (_search(store, scope, wanted.text, limit) if wanted.text else _look(store, scope, limit))
+    window = await _look(store, scope, limit)
     traces = [trace for trace in await _bodies(store, organization, window.ids) if _in_time(trace, wanted)]
     if window.reached is None:
         return TracePage(traces, None, None)
@@ -126,13 +129,35 @@ async def _places(services: Services, caller: Caller, wanted: TraceFilter) -> di
     }
 
 
-async def _agent_numbers(store: Store, organization: int, agent: str) -> list[int]:
+async def _search(services: Services, caller: Caller, wanted: TraceFilter, before: int | None, limit: int) -> TracePage:
+    terms = [
+        _is_one_of("execlave.status", wanted.statuses),
+        _is_one_of("agent_id", await _agent_names(services.store, caller.organization, wanted.agent)),
+        _is_one_of("environment", [wanted.environment]),
+        _is_one_of("span_type", [wanted.span_type]),
+    ]
+    search = Search(wanted.query, all_of(terms), wanted.from_us, wanted.to_us, before, limit)
+    page = await search_traces(services.store, caller.organization, search)
+    traces = await _bodies(services.store, caller.organization, [trace.id for trace in page.traces])
+    return TracePage(traces, page.next, page.searched_back_to_us if len(page.traces) < limit else None)
+
+
+def _is_one_of(attribute: str, texts: Sequence[str]) -> Query:
+    field = Field(FieldKind.ATTRIBUTE, attribute)
+    return any_of([Term(field, Phrase(text)) for text in texts if text] or [Everything()])
+
+
+async def _agent_names(store: Store, organization: int, agent: str) -> list[str]:
     """An agent may be named by its id or by its UUID; traces say either."""
     if not agent:
         return []
     known = await store.rows("agents_named", {"organization": organization, "reference": agent})
-    names = [agent, *(str(name) for row in known[:1] for name in (row[0], row[2]) if name != agent)]
-    numbers = [await _label(store, organization, "agent", name) for name in names[:2]]
+    return [agent, *(str(name) for row in known[:1] for name in (row[0], row[2]) if name != agent)][:2]
+
+
+async def _agent_numbers(store: Store, organization: int, agent: str) -> list[int]:
+    names = await _agent_names(store, organization, agent)
+    numbers = [await _label(store, organization, "agent", name) for name in names]
     return [number for number in numbers if number is not None]
 
 
@@ -168,25 +193,6 @@ async def _look(store: Store, scope: Parameters, limit: int) -> _Window:
     if len(ids) >= limit:
         return _Window(ids, ids[-1])
     return _Window(ids, await _end_of_window(store, scope, ENTRIES_MAX))
-
-
-async def _search(store: Store, scope: Parameters, text: str, limit: int) -> _Window:
-    needle, ids, before = text[:TEXT_CHARS_MAX].casefold(), [], scope["before"]
-    for _ in range(TEXT_STEPS_MAX):
-        step: Parameters = {**scope, "before": before, "entries": TEXT_LOGS_PER_STEP}
-        rows = await store.rows("list_trace_logs", step)
-        ids += await asyncio.to_thread(_matching, rows, needle)
-        if len(ids) >= limit:
-            return _Window(ids[:limit], ids[limit - 1])
-        reached = await _end_of_window(store, step, TEXT_LOGS_PER_STEP)
-        if reached is None:
-            return _Window(ids, None)
-        before = reached
-    return _Window(ids, integer(before))
-
-
-def _matching(rows: Sequence[tuple[Value, ...]], needle: str) -> list[int]:
-    return [integer(row) for row, log in rows if isinstance(log, bytes) and read_span_log(log).says(needle)]
 
 
 async def _end_of_window(store: Store, scope: Parameters, entries: int) -> int | None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from execlave_server.datadog.search.match_log import LogTest, compile_query, weigh_query
 from execlave_server.datadog.search.parse_query import parse_query
+from execlave_server.datadog.search.query import Everything, Query, all_of
 from execlave_server.datadog.search.searchable_log import SERVICE_DEFAULT, StoredLogs
 from execlave_server.datadog.search.translate_query import (
     Column,
@@ -53,10 +54,12 @@ class FoundTrace(Struct, frozen=True):
 class Search(Struct, frozen=True):
     """What to look for: a query, and from when (inclusive) to when (exclusive) it was received, in microseconds.
 
-    `before` is the cursor of the page before. `destination` is whose service and tags the query goes by.
+    `narrowed_to` must hold as well. `before` is the cursor of the page before. `destination` is whose service and tags
+    the query goes by.
     """
 
     query: str = ""
+    narrowed_to: Query = Everything()
     from_us: int | None = None
     to_us: int | None = None
     before: int | None = None
@@ -82,7 +85,7 @@ async def search_traces(store: Store, organization: int, search: Search) -> Foun
     Reads at most 50,000 entries of the index and 4,000 logs, or fewer where the search is long, and then returns what
     it has.
     """
-    query = parse_query(search.query)
+    query = all_of([parse_query(search.query), search.narrowed_to])
     scope: dict[str, Value] = {"organization": organization}
     newest = integer((await store.rows("newest_trace"))[0][0] or 0)  # before the labels, so that its labels are known
     labels = _labels(await store.rows("labels_of_organization", scope))

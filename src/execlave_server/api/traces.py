@@ -14,7 +14,6 @@ from execlave_server.actions.read_trace_decisions import TraceDecision, read_tra
 from execlave_server.actions.read_trace_deliveries import read_trace_deliveries
 from execlave_server.actions.read_traces import (
     NEWEST,
-    TEXT_CHARS_MAX,
     TRACES_PER_PAGE_MAX,
     ListedTrace,
     TraceFilter,
@@ -55,7 +54,7 @@ def read_filter(query: QueryParams) -> TraceFilter:
         span_type=_text(query, "type", ID_CHARS_MAX),
         from_us=_time(query, "from"),
         to_us=_time(query, "to"),
-        text=_text(query, "text", TEXT_CHARS_MAX),
+        query=query.get("query", "").strip(),
     )
 
 

@@ -48,28 +48,6 @@ class SpanLog(Struct, frozen=True):
     user_id: str | None = None
     execlave: SpanGovernance = SpanGovernance()
 
-    def says(self, needle: str) -> bool:
-        """True where a text that people would look for contains the needle, which is case-folded."""
-        ours = self.execlave
-        texts = (
-            self.message,
-            self.trace_id,
-            self.agent_id,
-            self.agent_name,
-            self.model,
-            self.span_type,
-            self.span_name,
-            self.error_type,
-            self.error_message,
-            self.session_id,
-            self.user_id,
-            ours.decision_id,
-            *ours.policy_ids,
-            *ours.rule_ids,
-            *ours.tags,
-        )
-        return any(text and needle in text.casefold() for text in texts)
-
 
 _decode = msgspec.json.Decoder(SpanLog).decode
 UNREADABLE = SpanLog()

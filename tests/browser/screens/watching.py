@@ -11,6 +11,12 @@ SCREENS = (
     Screen("traces", "/traces"),
     Screen("traces-filtered", "/traces?status=policy_blocked&status=error&agent=refund-agent&last=24h"),
     Screen("traces-none", "/traces?agent=nobody"),
+    Screen(
+        "traces-searched",
+        "/traces?query=-@execlave.status:success+@duration_ms:>100&last=24h",
+        then=lambda page: page.get_by_text("Datadog's search language").click(),
+    ),
+    Screen("traces-unreadable", "/traces?query=refund+@status:(error"),
     Screen("trace", "/traces/{run}?span=pay"),
     Screen("trace-content", "/traces/{run}", then=lambda page: page.get_by_role("button", name="Show input").click()),
     Screen("trace-blocked", "/traces/{blocked}"),
@@ -63,7 +69,7 @@ def prepare(platform: Platform, names: dict[str, str]) -> None:
     )  # fmt: skip
     for _ in range(3):
         server.agent.enforce("refund-agent", tools=["issue_refund"], environment="production")
-    found = server.admin.get("/api/v1/traces?status=policy_blocked&text=refunds").data
+    found = server.admin.get("/api/v1/traces?status=policy_blocked&query=*:*refunds*").data
     found = found or server.admin.get("/api/v1/traces?status=policy_blocked").data
     names["run"], names["blocked"] = "run-4711", found[0]["traceId"]
     incident = wait_for(lambda: server.admin.get(f"/api/v1/traces/{names['blocked']}").data["incidents"], "an incident")

@@ -15,18 +15,6 @@ where (cast(:statuses as bigint) >> cast(status as integer)) & 1 = 1
   and (cast(:span_type as bigint) is null or span_type = :span_type)
 limit :limit
 
--- name: list_trace_logs
-select id, log from (
-  select id, status, agent, environment, span_type, log from traces
-  where organization = :organization and id < :before and id >= :after
-  order by id desc
-  limit :entries
-) as newest
-where (cast(:statuses as bigint) >> cast(status as integer)) & 1 = 1
-  and (cast(:agent as bigint) is null or agent = :agent or agent = cast(:agent_also as bigint))
-  and (cast(:environment as bigint) is null or environment = :environment)
-  and (cast(:span_type as bigint) is null or span_type = :span_type)
-
 -- name: end_of_window
 select min(id), count(*) from (
   select id from traces

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from urllib.parse import urlencode
 
-from execlave_server.actions.read_traces import NEWEST, TEXT_CHARS_MAX, TraceFilter
+from execlave_server.actions.read_traces import NEWEST, TraceFilter
 from execlave_server.errors import ValidationFailedError
 from execlave_server.model.traces import EPOCH, ID_CHARS_MAX, TraceStatus
 from execlave_server.web.exchange import Form
@@ -20,7 +20,7 @@ PERIODS: Mapping[str, int] = MappingProxyType({
     "7d": 10_080 * MINUTE_US,
     "30d": 43_200 * MINUTE_US,
 })  # fmt: skip
-_NAMES = ("status", "agent", "environment", "type", "last", "from", "to", "text")
+_NAMES = ("status", "agent", "environment", "type", "last", "from", "to", "query")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_filter(query: Form, now_us: int) -> Asked:
         span_type=_text(query, "type", ID_CHARS_MAX),
         from_us=now_us - PERIODS[last] if last and from_us is None else from_us,
         to_us=_time(query, "to"),
-        text=_text(query, "text", TEXT_CHARS_MAX),
+        query=query["query"].strip(),
     )
     return Asked(wanted, _cursor(query["before"]), pairs)
 

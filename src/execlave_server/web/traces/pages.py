@@ -6,7 +6,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from execlave_server.actions.read_traces import ListedTrace, TracePage, read_traces
-from execlave_server.errors import ValidationFailedError
+from execlave_server.errors import SearchSyntaxError, ValidationFailedError
 from execlave_server.model.permissions import Permission
 from execlave_server.model.traces import TraceStatus
 from execlave_server.web.csv_cells import csv_text
@@ -31,6 +31,15 @@ _COLUMNS = (
     "span_name", "status", "duration_ms", "cost_usd", "total_tokens", "error_type", "decision_id", "policy_ids",
 )  # fmt: skip
 
+_EXAMPLES = (
+    ("policy_blocked", "a word of the message"),
+    ("*:refund*", "a word in any attribute, with a wildcard"),
+    ('@agent_name:"Billing Bot"', "an attribute, whole and as written"),
+    ("@execlave.status:(policy_blocked OR limit_exceeded)", "one of several"),
+    ("@duration_ms:>1000 -@status:success", "a number compared, and what is not"),
+    ("@cost_usd:[0.1 TO *] @error_type:*", "a range; and that an attribute is there"),
+)
+
 
 class _TraceId(Convertor[str]):
     """A trace id in a path: anything but nothing, slashes and ends of lines too."""
@@ -51,12 +60,12 @@ async def show_traces(page: Page) -> Response:
     """The list, with its filter in the address."""
     try:
         asked = read_filter(page.query, page.now_us)
+        found = await _read(page, asked)
     except ValidationFailedError as error:
-        return page.render(
-            "traces/list.html", 400, **_form(), asked=None, found=None, is_live=False, problem=error.message
-        )
-    found = await _read(page, asked)
-    is_live = asked.before is None and not asked.wanted.text
+        position = error.position if isinstance(error, SearchSyntaxError) else None
+        told = {"problem": error.message, "position": position}
+        return page.render("traces/list.html", 400, **_form(), asked=None, found=None, is_live=False, **told)
+    is_live = asked.before is None and not asked.wanted.query
     return page.render("traces/list.html", **_form(), asked=asked, found=found, is_live=is_live, trace_path=trace_path)
 
 
@@ -87,7 +96,7 @@ async def _read(page: Page, asked: Asked) -> TracePage:
 
 def _form() -> dict[str, Any]:
     periods = [("", "Any time"), *((name, f"Last {name}") for name in PERIODS)]
-    return {"statuses": list(TraceStatus), "periods": periods}
+    return {"statuses": list(TraceStatus), "periods": periods, "examples": _EXAMPLES}
 
 
 def _cells(trace: ListedTrace) -> list[object]:
