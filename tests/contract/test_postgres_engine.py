@@ -512,11 +512,30 @@ class TestUnknownCommits:
             committed = await raw.fetchval("select cast(pg_current_xact_id() as text)")
             outcome_of = store._writer._others._outcome_of
 
-            mine = await outcome_of(committed, entry)
-            another = await outcome_of(committed, {**entry, "hash": bytes(32)})
-            unknown = await outcome_of(str(int(committed) + 1_000_000), entry)
+            mine = await outcome_of(committed, Call("has_audit_entry", entry))
+            another = await outcome_of(committed, Call("has_audit_entry", {**entry, "hash": bytes(32)}))
+            unknown = await outcome_of(str(int(committed) + 1_000_000), Call("has_audit_entry", entry))
 
         assert [mine, another, unknown] == [True, False, False]
+
+    async def test_what_leaves_no_entry_leaves_a_mark(self, url, clock, raw):
+        """A worker's results are no entry of the chain: each committer's last transaction has a mark of its own."""
+        async with opened(url, clock) as store:
+            await store.commit(Write(calls=[put("a")]))
+            mark = dict(await raw.fetchrow("select committer, mark from commit_marks"))
+            await store.commit(Write(calls=[put("b")]))
+            committed = await raw.fetchval("select cast(pg_current_xact_id() as text)")
+            [newer] = await raw.fetch("select committer, mark from commit_marks")
+            await raw.execute("insert into commit_marks values ('gone', 'm', now() - interval '25 hours')")
+        async with opened(url, clock) as store:
+            await store.commit(Write(calls=[put("c")]))
+            marks = {row["committer"] for row in await raw.fetch("select committer from commit_marks")}
+            outcome_of = store._writer._others._outcome_of
+
+            assert mark["committer"] in marks  # but not "gone", which nobody can ask for any more
+            assert len(marks) == 2
+            assert await outcome_of(committed, Call("has_mark", mark)) is False
+            assert await outcome_of(committed, Call("has_mark", dict(newer))) is True
 
     async def test_what_cannot_be_settled_is_said(self, proxy, clock, monkeypatch, new_tenant):
         """When the database stays away, the caller hears that it is not known; the same again is recognised."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from execlave_server.model.traces import TraceOutcome
 from execlave_server.store.batches import Acceptance, Label, PlannedBatch, TraceKey, event_batches, key_of
@@ -40,6 +41,7 @@ class Transaction:
         statements: Mapping[str, Statement],
         labels: Mapping[Label, int],
         *,
+        committer: str,
         now_us: int,
         oldest_day: int,
     ) -> None:
@@ -53,7 +55,8 @@ class Transaction:
         self._events: list[NewEvent] = []
         self._settling: list[tuple[int, Call]] = []
         self.new_labels: dict[Label, int] = {}
-        self.last_entry: Parameters | None = None  # of the audit chains: there when the transaction is
+        self._committer = committer
+        self.proof: Call | None = None  # finds a row where this transaction, and no other of its number, was committed
 
     async def enter(self, writes: Sequence[Write]) -> str:
         """Share the locks of the organizations that these writes rest on, then read which traces are stored.
@@ -136,11 +139,19 @@ class Transaction:
         }
         for planned in event_batches(streamed, 1):
             await self._store_batch(planned, chains)
-        self.last_entry = chains.entries[-1] if chains.entries else None
+        if chains.entries:
+            self.proof = Call("has_audit_entry", chains.entries[-1])
         for entry_row in chains.entries:
             await self._rows("insert_audit_entry", entry_row)
         for head in chains.heads():
             await self._rows("move_audit_head", head)
+
+    async def leave_proof(self) -> None:
+        """Leave something behind by which the transaction is known, where nothing else will be."""
+        if self.proof is None:
+            mark: Parameters = {"committer": self._committer, "mark": uuid4().hex}
+            await self._rows("leave_mark", mark)
+            self.proof = Call("has_mark", mark)
 
     async def _store_batches(self, chains: Chains) -> None:
         count = self._acceptance.count

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
+from uuid import uuid4
 
 import asyncpg
 import structlog
@@ -25,7 +26,7 @@ from execlave_server.store.grouping import (
 from execlave_server.store.postgres.connection import LOST, Connection, close, connect, translated_errors
 from execlave_server.store.postgres.partitions import Partitions
 from execlave_server.store.postgres.transaction import Transaction, fetch, metered_by
-from execlave_server.store.protocol import Durability, Parameters, Write, Written
+from execlave_server.store.protocol import Call, Durability, Write, Written
 from execlave_server.store.statements import Statement
 
 TRIES_MAX = 5  # of a transaction that another one crossed
@@ -96,6 +97,7 @@ class Committer:
         self._clock = clock
         self._labels = labels
         self._partitions = Partitions(statements)
+        self._id = uuid4().hex
         self._connection: Connection | None = None
         self._waiting: deque[Job] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -178,31 +180,34 @@ class Committer:
             has_traces = any(write.traces for write in writes)
             oldest_day = await self._partitions.prepare(connection, now_us) if has_traces else 0
             await connection.execute("begin")
-            transaction = Transaction(connection, self._statements, self._labels, now_us=now_us, oldest_day=oldest_day)
+            transaction = Transaction(
+                connection, self._statements, self._labels, committer=self._id, now_us=now_us, oldest_day=oldest_day
+            )
             entered = await transaction.enter(writes)
             results = [await _apply(transaction, write) for write in writes]
             await transaction.store_accepted()
+            await transaction.leave_proof()
         except BaseException as error:
             await self._roll_back(connection, error)
             if connection.is_closed() and isinstance(error, _CUT_OFF):
                 raise _UnfinishedError from error
             raise
-        await self._finish(connection, entered, transaction.last_entry)
+        await self._finish(connection, entered, transaction.proof)
         if self._on_commit:
             self._on_commit(len(writes))
         remember_labels(self._labels, transaction.new_labels)
         return results
 
-    async def _finish(self, connection: Connection, entered: str, last_entry: Parameters | None) -> None:
+    async def _finish(self, connection: Connection, entered: str, proof: Call | None) -> None:
         try:
             await connection.execute("commit")
         except (*LOST, asyncpg.InterfaceError) as error:
             connection.terminate()
             log.warning("store.commit_unknown", transaction=entered, error=repr(error))
-            if not await self._was_committed(entered, last_entry):
+            if not await self._was_committed(entered, proof):
                 raise _UnfinishedError from error
 
-    async def _was_committed(self, transaction: str, last_entry: Parameters | None) -> bool:
+    async def _was_committed(self, transaction: str, proof: Call | None) -> bool:
         """What became of a transaction whose COMMIT got no answer.
 
         Raises UnavailableError when that cannot be found out in time.
@@ -210,7 +215,7 @@ class Committer:
         try:
             async with asyncio.timeout(SETTLE_WITHIN_S):
                 while True:
-                    if (outcome := await self._outcome_of(transaction, last_entry)) is not None:
+                    if (outcome := await self._outcome_of(transaction, proof)) is not None:
                         return outcome
                     await asyncio.sleep(SETTLE_LOOK_S)
         except TimeoutError as error:
@@ -219,18 +224,18 @@ class Committer:
                 "what is stored already is recognised."
             ) from error
 
-    async def _outcome_of(self, transaction: str, last_entry: Parameters | None) -> bool | None:
+    async def _outcome_of(self, transaction: str, proof: Call | None) -> bool | None:
         """Whether a transaction was committed; None while that is open, or nobody can be asked.
 
         A database that crashed forgets the transactions whose log it had not written, and gives their numbers to
-        others. So a number it does not know was not committed, and one it knows must have left its own entry too.
+        others. So a number it does not know was not committed, and one it knows must have left its own proof too.
         """
         try:
             connection = await self._connected()
             asked = {"transaction": transaction}
             ((outcome,),) = await fetch(connection, self._statements["outcome_of_transaction"], asked)
-            if outcome == "committed" and last_entry is not None:
-                return bool(await fetch(connection, self._statements["has_audit_entry"], last_entry))
+            if outcome == "committed" and proof is not None:
+                return bool(await fetch(connection, self._statements[proof.statement], proof.parameters))
         except asyncpg.InvalidParameterValueError:
             return False
         except (UnavailableError, *LOST, asyncpg.InterfaceError):
@@ -240,6 +245,7 @@ class Committer:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._url, self._durability)
+            await fetch(self._connection, self._statements["forget_marks"], {})
         return self._connection
 
     async def _roll_back(self, connection: Connection, error: BaseException) -> None:

@@ -14,6 +14,18 @@ select pg_xact_status(cast(cast(:transaction as text) as xid8))
 -- name: has_audit_entry
 select 1 from audit_entries where organization = :organization and seq = :seq and hash = :hash
 
+-- name: leave_mark
+insert into commit_marks (committer, mark) values (:committer, :mark)
+on conflict (committer) do update set mark = excluded.mark, left_at = now()
+
+-- name: has_mark
+select 1 from commit_marks where committer = :committer and mark = :mark
+
+-- name: forget_marks
+delete from commit_marks where committer in (
+  select committer from commit_marks where left_at < now() - interval '1 day' for update skip locked
+)
+
 -- name: clock
 select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)
 
