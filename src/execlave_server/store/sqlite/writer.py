@@ -28,7 +28,7 @@ from execlave_server.store.sqlite.waiting_writes import WaitingWrites
 from execlave_server.store.statements import Statement
 
 LOCK_WITHIN_US = 5_000_000  # another process holds the write lock for milliseconds; five seconds means trouble
-_LOCK_LOOK_S_MAX = 0.02  # between two tries to get it; the first come sooner
+_LOCK_LOOK_S, _LOCK_LOOK_S_MAX = 0.000_2, 0.02  # between two tries to get it; the worker holds it some milliseconds
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ class Writer:
         """Called while another process has the write lock; False gives up."""
         if self._clock.elapsed_us() >= self._give_up_at_us:
             return False
-        time.sleep(min(0.001 * (tries + 1), _LOCK_LOOK_S_MAX))
+        time.sleep(min(_LOCK_LOOK_S * (tries + 1), _LOCK_LOOK_S_MAX))
         return True
 
     def _commit(self, group: Sequence[Job]) -> list[Result]:
