@@ -57,7 +57,7 @@ server runs alone on core 0, the asking client on core 1; each address is asked 
 three that are not counted. p50, p95: whole answers, seen by the client.
 
 list_*: `GET /api/v1/traces` by a filter, 50 a page. list_deep: {PAGES_OF_CURSOR} pages along the cursor, each counted.
-list_rare, list_query_nowhere: nothing is found, so that a page looks at as many as it may (50,000 entries, 4,000 logs).
+list_rare, list_query_nowhere: nothing is found, so that a page looks at as many as it may (50,000 entries, 2,500 logs).
 timeline: `GET /api/v1/traces/ID` of a trace in the middle. page_*: the pages of the dashboard, signed in: every one of
 the route table that has no parameter and is no download, a trace, an incident, and lists that find nothing.
 

@@ -52,7 +52,7 @@ other on one connection, the server alone on core 0, the client on core 1. The q
 times a round. Traces: four registered agents of the four autonomy levels, {BLOCKED:.1f} % blocked, {FAILED:.0f} %
 errors.
 
-A page ends early where 50,000 entries of the index or 4,000 logs were read: `rare_agent`, whose traces are the oldest,
+A page ends early where 50,000 entries of the index or 2,500 logs were read: `rare_agent`, whose traces are the oldest,
 meets the first limit; `never`, which no column decides and no log passes, the second. all_rare_agent_ms: all pages of
 `rare_agent`, to the end. printed_1 and printed_3 find nothing, and know it without a look at any trace.
 """

@@ -9,7 +9,9 @@ from clocks import START_US
 from execlave_server.actions import search_traces as searching
 from execlave_server.actions.estimate_cost import CostEstimator
 from execlave_server.actions.ingest_traces import SentItem, new_trace
+from execlave_server.actions.right_of_way import RightOfWay
 from execlave_server.actions.search_traces import Search, search_traces
+from execlave_server.clock import SystemClock
 from execlave_server.datadog.search import translate_query as translating
 from execlave_server.datadog.search.match_log import compile_query
 from execlave_server.datadog.search.parse_query import parse_query
@@ -78,7 +80,9 @@ async def search_all(store, tenant, search: Search) -> list[str]:
     """The trace ids of all pages."""
     found, before = [], None
     for _ in range(1_000):
-        page = await search_traces(store, tenant.number, replace(search, before=before))
+        page = await search_traces(
+            store, tenant.number, replace(search, before=before), right_of_way=RightOfWay(SystemClock())
+        )
         found += [trace.trace_id for trace in page.traces]
         assert (page.next is None) == (page.searched_back_to_us is None)
         if page.next is None:
@@ -148,7 +152,9 @@ async def test_a_long_search_reads_few_logs_a_page(store, acme, history):
     """A search of hundreds of terms finds what it means, in many short pages."""
     query = " OR ".join(["@prompt_tokens:3", *("*:x" for _ in range(250))])
 
-    page = await search_traces(store, acme.number, Search(query=query, destination=WHERE))
+    page = await search_traces(
+        store, acme.number, Search(query=query, destination=WHERE), right_of_way=RightOfWay(SystemClock())
+    )
 
     assert page.next is not None
     assert await search_all(store, acme, Search(query=query, destination=WHERE)) == history.matching(query)

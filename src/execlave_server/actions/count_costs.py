@@ -1,6 +1,5 @@
 """What traces cost is counted in the spend meters, once each, in place of what their decisions reserved."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,10 +45,8 @@ async def count_costs(
     policies = await services.policies.of(organization, fresh=fresh)
     read_notes = _notes_of if policies.reserve else _no_notes
     bills = [_bill_of(place, items[place], read_notes(items[place]), traces[place], agents) for place in costly]
-    looked_up, live = await asyncio.gather(
-        _with_children(services.store, organization, bills),
-        _claimable(services.store, organization, bills) if policies.reserve else _none(),
-    )
+    looked_up = await _with_children(services.store, organization, bills)
+    live = await _claimable(services.store, organization, bills) if policies.reserve else []
     below = looked_up | {bill.trace_id for bill in bills if bill.parent_id}
     counted = [bill for bill in bills if bill.parent_id or bill.trace_id not in below]
     meters: dict[Payer, Sequence[Meter]] = {}
@@ -200,10 +197,6 @@ async def _claimable(store: Store, organization: int, bills: Sequence[Bill]) -> 
     given = {name: _json(names) for name, names in wanted.items()}
     place = {"organization": organization, "per_agent": max(of_agents.values())}
     return await store.find(Reservation, "claimable_reservations", {**place, **given})
-
-
-async def _none() -> list[Reservation]:
-    return []
 
 
 class _LoggedSpan(Struct):

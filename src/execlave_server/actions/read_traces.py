@@ -137,7 +137,7 @@ async def _search(services: Services, caller: Caller, wanted: TraceFilter, befor
         _is_one_of("span_type", [wanted.span_type]),
     ]
     search = Search(wanted.query, all_of(terms), wanted.from_us, wanted.to_us, before, limit)
-    page = await search_traces(services.store, caller.organization, search)
+    page = await search_traces(services.store, caller.organization, search, right_of_way=services.right_of_way)
     traces = await _bodies(services.store, caller.organization, [trace.id for trace in page.traces])
     return TracePage(traces, page.next, page.searched_back_to_us if len(page.traces) < limit else None)
 

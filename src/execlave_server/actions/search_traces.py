@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 from msgspec import Struct
 
+from execlave_server.actions.right_of_way import RightOfWay
 from execlave_server.datadog.search.match_log import LogTest, compile_query, weigh_query
 from execlave_server.datadog.search.parse_query import parse_query
 from execlave_server.datadog.search.query import Everything, Query, all_of
@@ -24,7 +25,7 @@ from execlave_server.store.protocol import Parameters, Row, Store, Value, intege
 TRACES_PER_PAGE_DEFAULT = 50
 TRACES_PER_PAGE_MAX = 1_000
 ENTRIES_PER_PAGE_MAX = 50_000  # of the covering index: a few milliseconds, whatever they are filtered by
-LOGS_PER_PAGE_MAX = 4_000  # read, decoded and matched one by one, some 30 us each
+LOGS_PER_PAGE_MAX = 2_500  # read, decoded and matched one by one, some 30 us each
 LOGS_AT_ONCE = 200  # between two looks of the event loop at what else waits
 LOOKS_PER_PAGE_MAX = 100_000  # of all terms into all logs, a microsecond each: a long search reads fewer logs a page
 LOOKS_AT_ONCE = 5_000
@@ -79,11 +80,11 @@ class FoundPage(Struct, frozen=True):
     searched_back_to_us: int | None
 
 
-async def search_traces(store: Store, organization: int, search: Search) -> FoundPage:
+async def search_traces(store: Store, organization: int, search: Search, *, right_of_way: RightOfWay) -> FoundPage:
     """One page. Raises SearchSyntaxError where the query cannot be read.
 
-    Reads at most 50,000 entries of the index and 4,000 logs, or fewer where the search is long, and then returns what
-    it has.
+    Reads at most 50,000 entries of the index and 2,500 logs, or fewer where the search is long, and then returns what
+    it has. Decisions go first.
     """
     query = all_of([parse_query(search.query), search.narrowed_to])
     scope: dict[str, Value] = {"organization": organization}
@@ -100,7 +101,7 @@ async def search_traces(store: Store, organization: int, search: Search) -> Foun
         "search_floor", {**scope, "before": before, "first": first, "entries": ENTRIES_PER_PAGE_MAX}
     )
     floor = integer(floor_rows[0][0]) + 1 if floor_rows else first
-    scan = _Scan(store, organization, search, translation)
+    scan = _Scan(store, organization, search, translation, right_of_way)
     stopped_before = await scan.run(before, floor)
     older = await store.rows("received_before", {**scope, "before": stopped_before, "first": first})
     if not older:
@@ -111,8 +112,11 @@ async def search_traces(store: Store, organization: int, search: Search) -> Foun
 class _Scan:
     """Collects a page from candidates that the columns let through."""
 
-    def __init__(self, store: Store, organization: int, search: Search, translation: Translation) -> None:
+    def __init__(
+        self, store: Store, organization: int, search: Search, translation: Translation, right_of_way: RightOfWay
+    ) -> None:
         self._store = store
+        self._right_of_way = right_of_way
         self._search = search
         self._organization = organization
         allowed = translation.allowed
@@ -135,7 +139,11 @@ class _Scan:
             wanted = min(at_once if self._test else room, logs_left)
             ids = await self._candidates(before, first, wanted)
             logs_left -= len(ids)
-            for trace in await self._read(ids):
+            traces = await self._read(ids)
+            working = await self._right_of_way.give_way()
+            for trace in traces:
+                if working.is_over:
+                    working = await self._right_of_way.give_way()
                 if self._is_wanted(trace):
                     self.found.append(trace)
                     if len(self.found) == self._search.limit:

@@ -34,7 +34,8 @@ async def get_search(exchange: Exchange) -> Response:
         before=None if cursor is None else whole_number(cursor, "cursor", NEWEST_ID),
         limit=max(limit, 1),
     )
-    page = await search_traces(exchange.services.store, exchange.caller.organization, search)
+    services = exchange.services
+    page = await search_traces(services.store, exchange.caller.organization, search, right_of_way=services.right_of_way)
     meta = {
         "next": None if page.next is None else str(page.next),
         "searchedBackTo": iso(page.searched_back_to_us),

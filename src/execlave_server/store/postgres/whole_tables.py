@@ -10,6 +10,7 @@ from execlave_server.store.postgres.connection import Connection, close, connect
 from execlave_server.store.postgres.migrate import require_schema
 from execlave_server.store.protocol import Durability, Row
 
+_OF_THE_DATABASE = {"migrations", "commit_marks"}  # they tell of this database, not of what it keeps
 _TABLES = """
     select relname from pg_class where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p')
       and not relispartition order by relname
@@ -57,8 +58,8 @@ class WholeTables:
             await close(connection)
 
     async def names(self) -> list[str]:
-        """The tables, those that others refer to first."""
-        left = [row[0] for row in await self._connection.fetch(_TABLES) if row[0] != "migrations"]
+        """The tables of an installation, those that others refer to first."""
+        left = [row[0] for row in await self._connection.fetch(_TABLES) if row[0] not in _OF_THE_DATABASE]
         references = [tuple(row) for row in await self._connection.fetch(_REFERENCES)]
         ordered: list[str] = []
         while left:

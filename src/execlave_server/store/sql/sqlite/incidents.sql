@@ -6,5 +6,5 @@ cross join traces t indexed by trace_list
   on t.organization = :organization and t.id between b.first_trace and b.last_trace and t.status in (3, 4, 5)
 left join labels a on a.number = t.agent
 left join labels e on e.number = t.environment
-where b.organization = :organization
+where b.organization = :organization and b.violations > 0
 order by t.id
