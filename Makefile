@@ -26,9 +26,11 @@ serve: .venv/run.stamp
 
 # Three parts at once: the tests that start real processes wait more than they compute.
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider --ignore tests/browser
+SERVICE_TO_R := tests/service/test_[a-r]*.py
+SERVICE_FROM_S := tests/service/test_[s-z]*.py
 test: .venv/dev.stamp
-	@$(PYTEST) tests/compat tests/web >.pytest-clients.log 2>&1 & clients=$$!; \
-	$(PYTEST) tests/service >.pytest-service.log 2>&1 & service=$$!; \
+	@$(PYTEST) tests/compat tests/web $(SERVICE_FROM_S) >.pytest-clients.log 2>&1 & clients=$$!; \
+	$(PYTEST) $(SERVICE_TO_R) >.pytest-service.log 2>&1 & service=$$!; \
 	$(PYTEST) --ignore tests/compat --ignore tests/service --ignore tests/web tests; rest=$$?; \
 	wait $$clients; clients=$$?; cat .pytest-clients.log; \
 	wait $$service; service=$$?; cat .pytest-service.log; \
