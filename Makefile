@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Hundreds of processes start in the tests: let the first leave its bytecode to the others, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo serve test test-browser screenshots lint bench lock clean
 .DEFAULT_GOAL := help

@@ -186,6 +186,7 @@ class Product:
         self.folder, self.data_dir = folder, folder / "data"
         sink = f"http://127.0.0.1:{sink_port}"
         self._environment = os.environ | {
+            "PYTHONDONTWRITEBYTECODE": "",  # it is compiled once, as an installation is
             "EXECLAVE_SERVER_KEK": f"file:{folder / 'kek'}",
             "EXECLAVE_SERVER_DATADOG_INTAKE_URLS": f"datadoghq.com={sink}/api/v2/logs",
             "EXECLAVE_SERVER_DATADOG_API_URLS": f"datadoghq.com={sink}",
